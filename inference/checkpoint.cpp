@@ -1,0 +1,200 @@
+#include "checkpoint.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "config_from_shapes.h"
+#include "files.h"
+#include "tensor_sources.h"
+#include "types.h"
+#include "weight_files.h"
+
+namespace moondream {
+namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+std::string text_of(const std::filesystem::path &path) {
+  return path.empty() ? "weights" : path.string();
+}
+
+[[noreturn]] void mismatch(const std::filesystem::path &path, const std::string &what) {
+  throw Error(ErrorKind::kMismatch, text_of(path) + ": " + what);
+}
+
+// Faults of one kind, a few of them by name.
+class Faults {
+ public:
+  void add(const std::string &text) {
+    if (++count_ <= kMaxNamed) named_ += (named_.empty() ? "" : ", ") + text;
+  }
+
+  std::size_t count() const { return count_; }
+
+  // "; 3 missing (a, b, c)", or nothing if there are none.
+  std::string text(const std::string &kind) const {
+    if (count_ == 0) return {};
+    std::string text = "; " + std::to_string(count_) + " " + kind + " (" + named_;
+    if (count_ > kMaxNamed) text += " and " + std::to_string(count_ - kMaxNamed) + " more";
+    return text + ")";
+  }
+
+ private:
+  static constexpr std::size_t kMaxNamed = 4;
+  std::size_t count_ = 0;
+  std::string named_;
+};
+
+// Throws unless `tensors` are exactly the expected ones.
+void check_complete(const Config &config, const Tensors &tensors, const std::filesystem::path &path,
+                    const std::map<std::string, std::string> &sources) {
+  const auto found_text = [&sources](const std::string &name, const at::Tensor &tensor) {
+    std::string text = quote(name) + " is ";
+    text += !tensor.defined()
+                ? "undefined"
+                : shape_text(tensor.sizes()) + " of " + c10::toString(tensor.scalar_type());
+    const auto source = sources.find(name);
+    if (source != sources.end() && source->second != quote(name)) text += " as " + source->second;
+    return text;
+  };
+
+  Faults missing, misshapen, unexpected;
+  std::set<std::string> expected;
+  for (const auto &[name, shape] : expected_tensors(config)) {
+    expected.insert(name);
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      missing.add(quote(name) + " " + shape_text(shape));
+      continue;
+    }
+    const at::Tensor &tensor = found->second;
+    if (tensor.defined() && tensor.sizes() == at::IntArrayRef(shape) &&
+        tensor.is_floating_point()) {
+      continue;
+    }
+    misshapen.add(found_text(name, tensor) + ", expected " + shape_text(shape) +
+                  " of a floating-point type");
+  }
+  for (const auto &[name, tensor] : tensors) {
+    if (!expected.contains(name)) unexpected.add(found_text(name, tensor));
+  }
+  if (missing.count() + misshapen.count() + unexpected.count() == 0) return;
+  const std::string text = misshapen.text("of another shape or type") + missing.text("missing") +
+                           unexpected.text("too many");
+  mismatch(path, "the tensors do not fit the configuration: " + text.substr(2));
+}
+
+// The configuration for weights at `path`.
+Config find_config(const TensorSources &sources, const std::filesystem::path &path) {
+  std::error_code ignored;  // what cannot be looked at cannot be opened: the weights said so
+  const std::filesystem::path file =
+      (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
+  const Config from_shapes = config_from_shapes(sources);
+  const bool has_file = std::filesystem::exists(file, ignored);
+  Config config = has_file ? read_config(file, from_shapes) : from_shapes;
+
+  const auto check_heads = [&](const char *field, std::int64_t n_heads) {
+    // A value of the file's own is checked by validate().
+    if (n_heads != 0 || has_file) return;
+    mismatch(path, std::string(field) + " cannot be read off the weights, and there is no " +
+                       file.string() + " to give it");
+  };
+  check_heads("text.n_heads", config.text.n_heads);
+  check_heads("vision.enc_n_heads", config.vision.enc_n_heads);
+  config.validate(has_file ? file.string() : path.string());
+  return config;
+}
+
+std::optional<at::ScalarType> scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return at::kDouble;
+    case DType::kF32:
+      return at::kFloat;
+    case DType::kF16:
+      return at::kHalf;
+    case DType::kBF16:
+      return at::kBFloat16;
+    case DType::kI64:
+      return at::kLong;
+    case DType::kI32:
+      return at::kInt;
+    case DType::kI16:
+      return at::kShort;
+    case DType::kI8:
+      return at::kChar;
+    case DType::kU8:
+      return at::kByte;
+    case DType::kBool:
+      return at::kBool;
+    case DType::kU64:
+    case DType::kU32:
+    case DType::kU16:
+    case DType::kF8E4M3:
+    case DType::kF8E5M2:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+at::Tensor make_tensor(const TensorSource &source, const std::filesystem::path &path) {
+  const auto &[file, key, entry, transposed] = source;
+  const std::optional<at::ScalarType> type = scalar_type(entry->dtype);
+  if (!type) {
+    mismatch(path, source_text(source) + " is of type " + dtype_name(entry->dtype) +
+                       ", expected a floating-point type");
+  }
+  const std::span<const std::byte> bytes = file->bytes(*entry);
+  // LibTorch has no read-only tensors.
+  auto *data = const_cast<std::byte *>(bytes.data());
+  at::Tensor tensor;
+  if (reinterpret_cast<std::uintptr_t>(data) % dtype_size(entry->dtype) == 0) {
+    tensor = at::from_blob(
+        data, entry->shape, [keep_alive = file->keep_alive()](void *) {}, at::dtype(*type));
+  } else {
+    tensor = at::empty(entry->shape, at::dtype(*type));
+    std::copy(bytes.begin(), bytes.end(), static_cast<std::byte *>(tensor.data_ptr()));
+  }
+  return transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(Config config, Tensors tensors, std::filesystem::path path,
+                       const std::map<std::string, std::string> &sources)
+    : path_(std::move(path)), config_(std::move(config)), tensors_(std::move(tensors)) {
+  config_.validate(text_of(path_));
+  check_complete(config_, tensors_, path_, sources);
+}
+
+const at::Tensor &Checkpoint::tensor(const std::string &name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) mismatch(path_, "has no tensor " + quote(name));
+  return found->second;
+}
+
+Checkpoint load_checkpoint(const std::filesystem::path &path) {
+  const std::vector<SafetensorsFile> files = open_weights(path);
+  const TensorSources sources = find_sources(files, path);
+  check_kind(sources, path);
+  Config config = find_config(sources, path);
+
+  Tensors tensors;
+  std::map<std::string, std::string> texts;
+  for (const auto &[name, source] : sources) {
+    tensors.emplace(name, make_tensor(source, path));
+    texts.emplace(name, source_text(source));
+  }
+  return Checkpoint(std::move(config), std::move(tensors), path, texts);
+}
+
+}  // namespace moondream

@@ -1,0 +1,133 @@
+// A model's dimensions, special token ids and prompt templates.
+//
+// Field names and defaults are those of the published Moondream 2 (revision of 2025-06-21) and of
+// the reference's config.py. JSON keys are the field names; those that the reference lacks are
+// marked "ours".
+// Thread-safety: values; share them const.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace moondream {
+
+struct TextConfig {
+  std::int64_t dim = 2048;
+  std::int64_t ff_dim = 8192;
+  std::int64_t n_layers = 24;
+  std::int64_t vocab_size = 51200;
+  std::int64_t max_context = 2048;  // positions, the image prefix included
+  std::int64_t n_heads = 32;
+  std::int64_t n_kv_heads = 32;    // divides n_heads; absent beside an n_heads: equal to it
+  std::int64_t prefix_attn = 730;  // positions that see each other: BOS and the image
+  double rope_theta = 10000;
+
+  std::int64_t head_dim() const { return dim / n_heads; }
+  std::int64_t rotary_dim() const { return head_dim() / 2; }  // leading dimensions that rotate
+  std::int64_t qkv_dim() const { return (n_heads + 2 * n_kv_heads) * head_dim(); }
+};
+
+struct VisionConfig {
+  std::int64_t enc_dim = 1152;
+  std::int64_t enc_patch_size = 14;  // pixels
+  std::int64_t enc_n_layers = 27;
+  std::int64_t enc_ff_dim = 4304;
+  std::int64_t enc_n_heads = 16;
+  std::int64_t proj_out_dim = 2048;  // equal to TextConfig::dim
+  std::int64_t crop_size = 378;      // pixels, a multiple of enc_patch_size
+  std::int64_t in_channels = 3;      // always 3
+  std::int64_t max_crops = 12;       // local crops; the global one is not counted
+  std::int64_t overlap_margin = 4;   // patches
+  std::int64_t proj_inner_dim = 8192;
+
+  std::int64_t grid() const { return crop_size / enc_patch_size; }  // patches along one side
+  std::int64_t n_patches() const { return grid() * grid(); }
+  std::int64_t patch_dim() const { return enc_patch_size * enc_patch_size * in_channels; }
+  std::int64_t head_dim() const { return enc_dim / enc_n_heads; }
+};
+
+// How a size bin stands for a fraction of the picture.
+enum class SizeScale {
+  kLog2,    // "log2": 2^(10 bin / (bins - 1) - 10), since 2025-03-27
+  kLinear,  // "linear": bin / bins, before
+};
+
+struct RegionConfig {
+  std::int64_t dim = 2048;            // equal to TextConfig::dim
+  std::int64_t coord_feat_dim = 256;  // even: cosines and sines
+  std::int64_t coord_out_dim = 1024;  // bins
+  std::int64_t size_feat_dim = 512;   // even
+  std::int64_t size_out_dim = 2048;   // bins of the width, then as many of the height
+  std::int64_t inner_dim = 8192;
+  SizeScale size_scale = SizeScale::kLog2;  // ours
+
+  std::int64_t coord_bins() const { return coord_out_dim; }
+  std::int64_t size_bins() const { return size_out_dim / 2; }
+};
+
+using TokenIds = std::vector<std::int64_t>;
+
+// An empty one is a length that the model was not trained on.
+struct CaptionTemplates {
+  TokenIds short_form = {1, 32708, 2, 12492, 3};  // "short"
+  TokenIds normal = {1, 32708, 2, 6382, 3};
+  TokenIds long_form = {1, 32708, 2, 4059, 3};  // "long"
+};
+
+struct AffixTemplate {
+  TokenIds prefix, suffix;
+};
+
+// Absent (null in the file) is a skill that the model does not have.
+struct Templates {
+  std::optional<CaptionTemplates> caption = CaptionTemplates{};
+  std::optional<AffixTemplate> query = AffixTemplate{{1, 15381, 2}, {3}};
+  std::optional<AffixTemplate> detect = AffixTemplate{{1, 7235, 476, 2}, {3}};
+  std::optional<AffixTemplate> point = AffixTemplate{{1, 2581, 2}, {3}};
+};
+
+struct TokenizerConfig {
+  std::int64_t bos_id = 0;
+  std::int64_t eos_id = 0;
+  std::int64_t answer_id = 3;
+  std::int64_t thinking_id = 4;
+  std::int64_t coord_id = 5;
+  std::int64_t size_id = 6;
+  std::int64_t start_ground_points_id = 7;
+  std::int64_t end_ground_id = 9;
+  Templates templates;
+
+  bool leading_space_in_query = false;  // ours: encode " " + question
+  bool leading_space_in_object = true;  // ours: encode " " + object
+  bool double_query_suffix = true;      // ours: the query's suffix comes twice when not reasoning
+};
+
+struct Config {
+  TextConfig text;
+  VisionConfig vision;
+  RegionConfig region;
+  TokenizerConfig tokenizer;
+
+  // Throws Error{kMismatch} naming the first field that is out of bounds or does not fit another.
+  // After it, no product of dimensions overflows and all ids are in the vocabulary. `origin` is
+  // the name of the file, for the text.
+  void validate(const std::string &origin) const;
+};
+
+// Reads the JSON text of a config.json: the sections text, vision, region and tokenizer at the top
+// or inside "config", as Hugging Face has them. What it does not say stays as in `defaults`; keys
+// beside the sections are ignored. An absent text.prefix_attn follows from the picture's size. Does
+// not validate.
+// Throws Error: kRead if it is not JSON, kMismatch naming the field if one has the wrong type, is
+// unknown, or asks for what this library does not do. `origin` is the file's name, for the text.
+Config parse_config(std::string_view json, const std::string &origin, const Config &defaults = {});
+
+// Reads the file at `path`, as parse_config() does. Throws also kNotFound, and kRead if it is
+// unreadable.
+Config read_config(const std::filesystem::path &path, const Config &defaults = {});
+
+}  // namespace moondream

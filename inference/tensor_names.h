@@ -1,0 +1,33 @@
+// The names of a model's tensors, in the files and here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config.h"
+
+namespace moondream {
+
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+
+// Every tensor of a model with these dimensions, which must be valid. Linear weights are
+// [out, in]; text.wte is [vocab, dim]; vision.pos_emb [1, patches, enc_dim]; region.coord_features
+// [1, coord_feat_dim / 2]; region.size_features [2, size_feat_dim / 2].
+std::vector<ExpectedTensor> expected_tensors(const Config &config);
+
+struct CanonicalName {
+  std::string name;
+  bool transposed = false;  // the file holds the transposed matrix
+};
+
+// What this library calls the tensor that a file calls `key`. Files have either the names of the
+// reference's modules, also behind "model.", or those of its training code; both may have
+// torch.compile's "_orig_mod" in between. A key of neither is returned without these additions.
+CanonicalName canonical_name(std::string_view key);
+
+}  // namespace moondream

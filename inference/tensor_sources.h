@@ -1,0 +1,35 @@
+// Where a model's tensors are: which file holds each of them, under which name.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "safetensors.h"
+
+namespace moondream {
+
+// A tensor in a file. Points into the file, which must outlive it.
+struct TensorSource {
+  const SafetensorsFile *file;
+  const std::string *key;  // its name there
+  const TensorEntry *entry;
+  bool transposed;  // against the shape that this library expects
+};
+
+using TensorSources = std::map<std::string, TensorSource>;  // by canonical name
+
+// The key and the file, for messages.
+std::string source_text(const TensorSource &source);
+
+// The tensors of all files, of which `path` is what the user named. Throws Error{kMismatch} if two
+// are the same tensor in different layouts.
+TensorSources find_sources(const std::vector<SafetensorsFile> &files,
+                           const std::filesystem::path &path);
+
+// Throws Error{kMismatch}, saying what it is, if the files hold another kind of model than this
+// library runs.
+void check_kind(const TensorSources &sources, const std::filesystem::path &path);
+
+}  // namespace moondream

@@ -1,0 +1,177 @@
+// Plain types of the inference library: pictures and prompts in, words and coordinates out.
+// No LibTorch and no GStreamer here, so that both sides can include it.
+//
+// Coordinates are fractions of the picture: (0, 0) is its top left corner, (1, 1) its bottom right
+// one. They are passed on as the model decodes them, in double, not clamped.
+// Thread-safety: values; share them const.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace moondream {
+
+enum class ErrorKind {
+  kSettings,   // a setting or prompt is missing, out of range or conflicts with another
+  kNotFound,   // a file is absent
+  kRead,       // a file is unreadable, truncated or corrupt
+  kNoDevice,   // the requested device does not exist here
+  kNoMemory,   // host or device memory ran out
+  kMismatch,   // weights, configuration and tokenizer do not fit each other
+  kCancelled,  // the caller cancelled the request, or a newer one replaced it
+  kFailed,     // inference itself failed
+};
+
+// The only exception type that leaves this library. The text names the file, tensor, setting or
+// value that is wrong, and is meant to be shown to a person.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string &text) : std::runtime_error(text), kind_(kind) {}
+  ErrorKind kind() const noexcept { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+// A borrowed picture: 8-bit R, G, B interleaved, rows `stride` bytes apart, top row first.
+struct ImageView {
+  const std::uint8_t *data = nullptr;
+  int width = 0;   // pixels, >= 1
+  int height = 0;  // pixels, >= 1
+  std::ptrdiff_t stride = 0;
+};
+
+// An owned picture of the same kind, rows tightly packed.
+struct Image {
+  int width = 0;
+  int height = 0;
+  std::vector<std::uint8_t> pixels;  // [height, width, 3]
+
+  ImageView view() const { return {pixels.data(), width, height, std::ptrdiff_t{3} * width}; }
+};
+
+struct Point {
+  double x = 0, y = 0;
+};
+
+struct Box {
+  double x_min = 0, y_min = 0, x_max = 0, y_max = 0;
+};
+
+// ---- Prompts ---------------------------------------------------------------------------------
+
+enum class CaptionLength { kShort, kNormal, kLong };
+
+struct CaptionPrompt {
+  CaptionLength length = CaptionLength::kNormal;
+};
+
+// A question about the picture, or about nothing where there is no picture.
+struct QueryPrompt {
+  std::string question;                                // UTF-8
+  bool reasoning = false;                              // think, with grounding, before answering
+  std::vector<std::variant<Point, Box>> spatial_refs;  // places that the question is about
+};
+
+struct DetectPrompt {
+  std::string object;  // UTF-8 description, for example "red car"
+};
+
+struct PointPrompt {
+  std::string object;
+};
+
+// Where the person whose eyes are at `eye` looks.
+struct GazePrompt {
+  Point eye;
+  bool force_detect = false;  // answer even if the model thinks the gaze leaves the picture
+};
+
+using Prompt = std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt>;
+
+struct GenerationSettings {
+  double temperature = 0;  // 0 = greedy; else >= 0, softmax temperature of text tokens
+  double top_p = 0.3;      // (0, 1], nucleus of text tokens; no effect when greedy
+  std::uint64_t seed = 0;  // of the sampler; equal seeds give equal texts
+  int max_tokens = 768;    // >= 1, of each generated text
+  int max_objects = 50;    // >= 1, of each detect or point prompt
+};
+
+// ---- Results ---------------------------------------------------------------------------------
+
+// A score is the probability, at the step that began the box or point, that there is another
+// object: 1 - p(end of sequence).
+struct ScoredBox {
+  Box box;
+  double score = 0;  // [0, 1]
+};
+
+struct ScoredPoint {
+  Point point;
+  double score = 0;  // [0, 1]
+};
+
+// A stretch of a reasoning text and the places that it speaks of.
+struct Grounding {
+  std::size_t start_idx = 0, end_idx = 0;  // in Unicode code points of the text, end exclusive
+  std::vector<Point> points;
+};
+
+struct Reasoning {
+  std::string text;
+  std::vector<Grounding> grounding;
+};
+
+struct CaptionResult {
+  std::string text;  // valid UTF-8
+};
+
+struct QueryResult {
+  std::string answer;  // valid UTF-8
+  std::optional<Reasoning> reasoning;
+};
+
+struct DetectResult {
+  std::vector<ScoredBox> objects;
+};
+
+struct PointResult {
+  std::vector<ScoredPoint> points;
+};
+
+struct GazeResult {
+  std::optional<Point> gaze;  // absent: the gaze leaves the picture
+};
+
+// Holds the alternative at the same position as its Prompt does.
+using PromptResult =
+    std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult>;
+
+// ---- Models ----------------------------------------------------------------------------------
+
+enum class Precision { kAuto, kFloat32, kBFloat16 };
+
+// Which model, where and how. Two equal specs mean the same engine of a process.
+struct ModelSpec {
+  std::string model;            // directory or .safetensors file
+  std::string tokenizer;        // overrides the tokenizer beside the weights; empty = that one
+  std::string device = "auto";  // auto, cpu, cuda, cuda:N
+  Precision precision = Precision::kAuto;
+
+  auto operator<=>(const ModelSpec &) const = default;
+};
+
+// What was really loaded.
+struct ModelInfo {
+  std::string name;       // of the model's directory or file
+  std::string device;     // "cpu", "cuda:0"
+  std::string precision;  // "float32", "bfloat16"
+  std::uint64_t weight_bytes = 0;
+};
+
+}  // namespace moondream
