@@ -1,0 +1,41 @@
+// Cuts a picture into overlapping crops for the vision encoder, and puts their features together
+// again. Port of moondream/torch/image_crops.py @ 44146f1.
+// Thread-safety: all functions are safe.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "config.h"
+#include "types.h"
+
+namespace moondream {
+
+struct Tiling {
+  int rows = 1, columns = 1;
+};
+
+// How many crop windows of `crop_size` pixels a picture of height x width pixels (its margins
+// already taken off) is cut into. Port of select_tiling.
+Tiling select_tiling(int height, int width, int crop_size, int max_crops);
+
+struct Crops {
+  Tiling tiling;
+  // Global crop first, then the local ones row by row: [count, crop_size, crop_size, 3]. For a 1x1
+  // tiling the one local crop has the pixels of the global one, and is left out: count is 1.
+  int count = 0;
+  std::vector<std::uint8_t> pixels;
+};
+
+// Port of overlap_crop_image with Pillow's Lanczos filter.
+// Throws Error{kSettings} for a picture without pixels.
+Crops overlap_crop_image(const ImageView &image, const VisionConfig &config);
+
+// Joins the features of local crops without their margins, which overlap.
+// features: [rows * columns, grid, grid, D]
+// return:   [rows * (grid - 2 * margin) + 2 * margin, columns * (...) + ..., D]
+// Port of reconstruct_from_crops with patch_size 1.
+at::Tensor reconstruct_from_crops(const at::Tensor &features, Tiling tiling, int overlap_margin);
+
+}  // namespace moondream

@@ -1,0 +1,59 @@
+#include "region.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace moondream {
+
+RegionModel::RegionModel(const WeightSource &weights)
+    : config_(weights.config().region),
+      coord_features_(weights.tensor("region.coord_features")),
+      coord_encoder_(weights.linear("region.coord_encoder")),
+      coord_decoder_(weights.mlp("region.coord_decoder")),
+      size_features_(weights.tensor("region.size_features")),
+      size_encoder_(weights.linear("region.size_encoder")),
+      size_decoder_(weights.mlp("region.size_decoder")) {}
+
+// x: [1, features], w: [features, dim / 2] -> [1, dim]
+at::Tensor RegionModel::fourier_features(const at::Tensor &x, const at::Tensor &w) const {
+  const at::Tensor f = at::matmul(2 * std::numbers::pi * x.to(w.options()), w);
+  return at::cat({f.cos(), f.sin()}, -1);
+}
+
+at::Tensor RegionModel::encode_coordinate(double coordinate) const {
+  const at::Tensor x = at::full({1, 1}, coordinate, at::kFloat);
+  return coord_encoder_(fourier_features(x, coord_features_));
+}
+
+at::Tensor RegionModel::encode_size(double width, double height) const {
+  const at::Tensor x = at::tensor({width, height}, at::kFloat).view({1, 2});
+  return size_encoder_(fourier_features(x, size_features_));
+}
+
+at::Tensor RegionModel::decode_coordinate(const at::Tensor &hidden) const {
+  return coord_decoder_(hidden).to(at::kFloat);
+}
+
+at::Tensor RegionModel::decode_size(const at::Tensor &hidden) const {
+  return size_decoder_(hidden).to(at::kFloat).view({hidden.size(0), 2, config_.size_bins()});
+}
+
+double RegionModel::coordinate_of_bin(std::int64_t bin) const {
+  return static_cast<float>(bin) / static_cast<float>(config_.coord_bins());
+}
+
+double RegionModel::size_of_bin(std::int64_t bin) const {
+  const auto value = static_cast<float>(bin);
+  const auto bins = static_cast<float>(config_.size_bins());
+  switch (config_.size_scale) {
+    case SizeScale::kLinear:
+      return value / bins;
+    case SizeScale::kLog2:
+      break;
+  }
+  return std::exp2(value / (bins - 1) * 10.0f - 10.0f);
+}
+
+}  // namespace moondream

@@ -1,0 +1,47 @@
+// Coordinates and sizes to and from the text model's space. Port of moondream/torch/region.py @
+// 44146f1.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+#include "layers.h"
+#include "types.h"
+
+namespace moondream {
+
+// D: text dim. Thread-safety: safe; weights are only read.
+class RegionModel {
+ public:
+  explicit RegionModel(const WeightSource &weights);
+
+  // A coordinate, as a fraction of the picture -> [1, D].
+  at::Tensor encode_coordinate(double coordinate) const;
+
+  // A width and height, as fractions of the picture -> [1, D].
+  at::Tensor encode_size(double width, double height) const;
+
+  // hidden: [B, D], raw outputs of the text model -> float32 logits [B, coord_bins].
+  at::Tensor decode_coordinate(const at::Tensor &hidden) const;
+
+  // -> float32 logits [B, 2, size_bins]: of the width, then of the height.
+  at::Tensor decode_size(const at::Tensor &hidden) const;
+
+  // What a bin stands for, as a fraction of the picture, rounded to float32 as in the reference.
+  double coordinate_of_bin(std::int64_t bin) const;
+  double size_of_bin(std::int64_t bin) const;
+
+ private:
+  at::Tensor fourier_features(const at::Tensor &x, const at::Tensor &w) const;
+
+  const RegionConfig config_;
+  const at::Tensor coord_features_;  // [1, coord_feat_dim / 2]
+  const Linear coord_encoder_;
+  const Mlp coord_decoder_;
+  const at::Tensor size_features_;  // [2, size_feat_dim / 2]
+  const Linear size_encoder_;
+  const Mlp size_decoder_;
+};
+
+}  // namespace moondream

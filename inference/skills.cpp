@@ -1,0 +1,321 @@
+#include "skills.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <limits>
+
+#include "sampler.h"
+
+namespace moondream {
+namespace {
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+void append(std::vector<std::int64_t> &ids, const std::vector<int> &more) {
+  ids.insert(ids.end(), more.begin(), more.end());
+}
+
+void append(std::vector<std::int64_t> &ids, const TokenIds &more) {
+  ids.insert(ids.end(), more.begin(), more.end());
+}
+
+std::string decode(const Tokenizer &tokenizer, const std::vector<int> &ids) {
+  return tokenizer.decode(ids);
+}
+
+std::size_t code_points(const std::string &utf8) {
+  std::size_t count = 0;
+  for (const char byte : utf8) count += (byte & 0xC0) != 0x80;
+  return count;
+}
+
+Error missing(const char *what) {
+  return Error(ErrorKind::kSettings, std::string("the prompt's ") + what + " is empty");
+}
+
+Error untrained(const std::string &skill) {
+  return Error(ErrorKind::kSettings, "this model has no template for " + skill);
+}
+
+void require(bool right, const std::string &text) {
+  if (!right) throw Error(ErrorKind::kSettings, text);
+}
+
+}  // namespace
+
+void validate(const GenerationSettings &settings) {
+  require(std::isfinite(settings.temperature) && settings.temperature >= 0,
+          "temperature must be at least 0, not " + std::to_string(settings.temperature));
+  require(settings.top_p > 0 && settings.top_p <= 1,
+          "top-p must be in (0, 1], not " + std::to_string(settings.top_p));
+  require(settings.max_tokens >= 1,
+          "max-tokens must be at least 1, not " + std::to_string(settings.max_tokens));
+  require(settings.max_objects >= 1,
+          "max-objects must be at least 1, not " + std::to_string(settings.max_objects));
+}
+
+Task<PromptResult> Skills::run(const Prompt &prompt, const GenerationSettings &settings,
+                               Sequence &sequence) const {
+  validate(settings);
+  Task<PromptResult> task = dispatch(prompt, settings, sequence);
+  co_return co_await task;
+}
+
+Task<PromptResult> Skills::dispatch(const Prompt &prompt, const GenerationSettings &settings,
+                                    Sequence &sequence) const {
+  struct Dispatch {
+    const Skills &skills;
+    const GenerationSettings &settings;
+    Sequence &sequence;
+    Task<PromptResult> operator()(const CaptionPrompt &p) const {
+      return skills.caption(p, settings, sequence);
+    }
+    Task<PromptResult> operator()(const QueryPrompt &p) const {
+      return skills.query(p, settings, sequence);
+    }
+    Task<PromptResult> operator()(const DetectPrompt &p) const {
+      return skills.detect(p, settings, sequence);
+    }
+    Task<PromptResult> operator()(const PointPrompt &p) const {
+      return skills.point(p, settings, sequence);
+    }
+    Task<PromptResult> operator()(const GazePrompt &p) const { return skills.gaze(p, sequence); }
+  };
+  return std::visit(Dispatch{*this, settings, sequence}, prompt);
+}
+
+at::Tensor Skills::embed_text(const std::string &text) const {
+  std::vector<std::int64_t> ids;
+  append(ids, tokenizer_.encode(text));
+  return text_.embed(ids);
+}
+
+// Port of _encode_spatial_refs: a box is its centre and its size.
+at::Tensor Skills::spatial_refs(const std::vector<std::variant<Point, Box>> &refs) const {
+  std::vector<at::Tensor> rows;
+  for (const auto &ref : refs) {
+    if (const auto *point = std::get_if<Point>(&ref)) {
+      rows.push_back(region_.encode_coordinate(point->x));
+      rows.push_back(region_.encode_coordinate(point->y));
+    } else {
+      const Box &box = std::get<Box>(ref);
+      rows.push_back(region_.encode_coordinate((box.x_min + box.x_max) / 2));
+      rows.push_back(region_.encode_coordinate((box.y_min + box.y_max) / 2));
+      rows.push_back(region_.encode_size(box.x_max - box.x_min, box.y_max - box.y_min));
+    }
+  }
+  return at::cat(rows);
+}
+
+at::Tensor Skills::object_prompt(const std::optional<AffixTemplate> &affixes,
+                                 const std::string &object, const char *skill) const {
+  if (!affixes) throw untrained(skill);
+  if (object.empty()) throw missing("object");
+  std::vector<std::int64_t> ids = affixes->prefix;
+  append(ids, tokenizer_.encode((config_.leading_space_in_object ? " " : "") + object));
+  append(ids, affixes->suffix);
+  return text_.embed(ids);
+}
+
+Task<PromptResult> Skills::caption(CaptionPrompt prompt, const GenerationSettings &settings,
+                                   Sequence &sequence) const {
+  if (!config_.templates.caption) throw untrained("captions");
+  const CaptionTemplates &lengths = *config_.templates.caption;
+  const TokenIds &ids = prompt.length == CaptionLength::kShort    ? lengths.short_form
+                        : prompt.length == CaptionLength::kNormal ? lengths.normal
+                                                                  : lengths.long_form;
+  if (ids.empty()) throw untrained("captions of this length");
+  at::Tensor embeddings = text_.embed(ids);
+  // In a statement of its own: GCC 12 destroys what is awaited inside an initialiser twice.
+  std::string text = co_await generate_answer(std::move(embeddings), settings, sequence);
+  co_return CaptionResult{std::move(text)};
+}
+
+Task<PromptResult> Skills::query(const QueryPrompt &prompt, const GenerationSettings &settings,
+                                 Sequence &sequence) const {
+  if (!config_.templates.query) throw untrained("questions");
+  if (prompt.question.empty()) throw missing("question");
+  const AffixTemplate &affixes = *config_.templates.query;
+
+  std::vector<std::int64_t> before;
+  if (!sequence.has_prefix()) before.push_back(config_.bos_id);
+  append(before, affixes.prefix);
+  std::vector<std::int64_t> after;
+  append(after, tokenizer_.encode((config_.leading_space_in_query ? " " : "") + prompt.question));
+  append(after, affixes.suffix);
+  if (prompt.reasoning) {
+    after.push_back(config_.thinking_id);
+  } else if (config_.double_query_suffix) {
+    append(after, affixes.suffix);
+  }
+  std::vector<at::Tensor> parts = {text_.embed(before)};
+  if (!prompt.spatial_refs.empty()) parts.push_back(spatial_refs(prompt.spatial_refs));
+  parts.push_back(text_.embed(after));
+  at::Tensor embeddings = at::cat(parts);
+
+  QueryResult result;
+  if (prompt.reasoning) {
+    result.reasoning = co_await generate_reasoning(std::move(embeddings), settings, sequence);
+    embeddings = text_.embed(affixes.suffix);
+  }
+  result.answer = co_await generate_answer(std::move(embeddings), settings, sequence);
+  co_return result;
+}
+
+Task<PromptResult> Skills::detect(const DetectPrompt &prompt, const GenerationSettings &settings,
+                                  Sequence &sequence) const {
+  at::Tensor embeddings = object_prompt(config_.templates.detect, prompt.object, "detect");
+  const std::vector<Found> found =
+      co_await generate_points(std::move(embeddings), true, false, settings.max_objects, sequence);
+  DetectResult result;
+  for (const Found &object : found) {
+    result.objects.push_back({{object.x - object.width / 2, object.y - object.height / 2,
+                               object.x + object.width / 2, object.y + object.height / 2},
+                              object.score});
+  }
+  co_return result;
+}
+
+Task<PromptResult> Skills::point(const PointPrompt &prompt, const GenerationSettings &settings,
+                                 Sequence &sequence) const {
+  at::Tensor embeddings = object_prompt(config_.templates.point, prompt.object, "point");
+  const std::vector<Found> found =
+      co_await generate_points(std::move(embeddings), false, false, settings.max_objects, sequence);
+  PointResult result;
+  for (const Found &object : found) result.points.push_back({{object.x, object.y}, object.score});
+  co_return result;
+}
+
+// Port of _detect_gaze. The prompt is text in every generation of the model.
+Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) const {
+  at::Tensor embeddings =
+      at::cat({embed_text("\n\nPoint:"), region_.encode_coordinate(prompt.eye.x),
+               region_.encode_coordinate(prompt.eye.y), embed_text(" gaze\n\n")});
+  const std::vector<Found> found =
+      co_await generate_points(std::move(embeddings), false, prompt.force_detect, 1, sequence);
+  GazeResult result;
+  if (!found.empty()) result.gaze = Point{found[0].x, found[0].y};
+  co_return result;
+}
+
+// Port of _generate_answer. The reference runs the text model once more after the last token that
+// fits max_tokens, and looks at nothing of it: that step is left out.
+Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSettings &settings,
+                                          Sequence &sequence) const {
+  Sampler sample(settings);
+  co_await sequence.advance(std::move(prompt));
+  at::Tensor logits = co_await sequence.logits();
+  std::vector<int> ids;
+  while (true) {
+    const std::int64_t token = sample(logits);
+    sequence.observe("token", token);
+    if (token == config_.eos_id) break;
+    ids.push_back(static_cast<int>(token));
+    if (std::cmp_equal(ids.size(), settings.max_tokens) || sequence.room() == 0) break;
+    co_await sequence.advance(text_.embed({&token, 1}));
+    logits = co_await sequence.logits();
+    logits[config_.answer_id].fill_(kNever);
+  }
+  co_return decode(tokenizer_, ids);
+}
+
+// Port of _generate_reasoning.
+Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSettings &settings,
+                                           Sequence &sequence) const {
+  struct Chunk {
+    std::vector<int> ids;
+    std::vector<double> coordinates;
+  };
+  std::vector<Chunk> chunks(1);
+  Sampler sample(settings);
+  co_await sequence.advance(std::move(prompt));
+  at::Tensor logits = co_await sequence.logits();
+  for (int generated = 0;; ++generated) {
+    const std::int64_t token = sample(logits);
+    sequence.observe("token", token);
+    // One position must stay for the token that asks for the answer.
+    if (token == config_.answer_id || generated == settings.max_tokens || sequence.room() <= 1) {
+      break;
+    }
+    if (token == config_.start_ground_points_id || token == config_.end_ground_id) {
+      chunks.emplace_back();
+    }
+    chunks.back().ids.push_back(static_cast<int>(token));
+    at::Tensor next;
+    if (token == config_.coord_id) {
+      const std::int64_t bin = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
+      sequence.observe("bin", bin);
+      chunks.back().coordinates.push_back(region_.coordinate_of_bin(bin));
+      next = region_.encode_coordinate(chunks.back().coordinates.back());
+    } else {
+      next = text_.embed({&token, 1});
+    }
+    co_await sequence.advance(std::move(next));
+    logits = co_await sequence.logits();
+    logits[config_.eos_id].fill_(kNever);
+    logits[config_.size_id].fill_(kNever);
+  }
+
+  Reasoning reasoning;
+  std::size_t start = 0;
+  for (const Chunk &chunk : chunks) {
+    const std::string text = decode(tokenizer_, chunk.ids);
+    const std::size_t end = start + code_points(text);
+    if (chunk.coordinates.size() > 1) {
+      Grounding grounding{start, end, {}};
+      for (std::size_t i = 0; i + 1 < chunk.coordinates.size(); i += 2) {
+        grounding.points.push_back({chunk.coordinates[i], chunk.coordinates[i + 1]});
+      }
+      reasoning.grounding.push_back(std::move(grounding));
+    }
+    reasoning.text += text;
+    start = end;
+  }
+  co_return reasoning;
+}
+
+// Port of _generate_points.
+Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool with_size,
+                                                         bool forced, int max_objects,
+                                                         Sequence &sequence) const {
+  const int steps = with_size ? 3 : 2;  // of the text model for each object
+  std::vector<Found> found;
+  co_await sequence.advance(std::move(prompt));
+  while (true) {
+    const at::Tensor logits = co_await sequence.logits();
+    const std::int64_t token = logits.argmax().item<std::int64_t>();
+    sequence.observe("token", token);
+    // Any other token begins an object: the model was trained to say nothing else here.
+    if (token == config_.eos_id && !(forced && found.empty())) break;
+    if (sequence.room() < steps) break;
+    Found object{};
+    object.score = 1.0 - at::softmax(logits, -1)[config_.eos_id].item<double>();
+
+    const std::int64_t x = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
+    sequence.observe("bin", x);
+    object.x = region_.coordinate_of_bin(x);
+    co_await sequence.advance(region_.encode_coordinate(object.x));
+
+    const std::int64_t y = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
+    sequence.observe("bin", y);
+    object.y = region_.coordinate_of_bin(y);
+    co_await sequence.advance(region_.encode_coordinate(object.y));
+
+    if (with_size) {
+      const at::Tensor bins = (co_await sequence.size()).argmax(-1).cpu();
+      const std::int64_t width = bins[0].item<std::int64_t>();
+      const std::int64_t height = bins[1].item<std::int64_t>();
+      sequence.observe("bin", width);
+      sequence.observe("bin", height);
+      object.width = region_.size_of_bin(width);
+      object.height = region_.size_of_bin(height);
+    }
+    found.push_back(object);
+    if (std::cmp_greater_equal(found.size(), max_objects)) break;
+    if (with_size) co_await sequence.advance(region_.encode_size(object.width, object.height));
+  }
+  co_return found;
+}
+
+}  // namespace moondream

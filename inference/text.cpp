@@ -1,0 +1,99 @@
+#include "text.h"
+
+#include <ATen/ATen.h>
+
+#include "rope.h"
+
+namespace moondream {
+
+TextModel::TextModel(const WeightSource &weights)
+    : config_(weights.config().text),
+      wte_(weights.tensor("text.wte")),
+      post_ln_(weights.layer_norm("text.post_ln")),
+      lm_head_(weights.linear("text.lm_head")),
+      freqs_cis_(precompute_freqs_cis(config_.rotary_dim(), config_.max_context, config_.rope_theta)
+                     .to(weights.device())) {
+  for (std::int64_t i = 0; i < config_.n_layers; ++i) {
+    const std::string name = "text.blocks." + std::to_string(i);
+    blocks_.push_back({weights.layer_norm(name + ".ln"), weights.linear(name + ".attn.qkv"),
+                       weights.linear(name + ".attn.proj"), weights.mlp(name + ".mlp")});
+  }
+}
+
+at::Tensor TextModel::embed(std::span<const std::int64_t> ids) const {
+  const at::Tensor index = at::tensor(at::ArrayRef<std::int64_t>(ids.data(), ids.size()));
+  return wte_.index_select(0, index.to(wte_.device()));
+}
+
+TextModel::Qkv TextModel::project_qkv(const Block &block, const at::Tensor &x,
+                                      const at::Tensor &freqs_cis) const {
+  const std::int64_t tokens = x.size(0), dim = config_.head_dim();
+  const at::Tensor qkv = block.qkv(x).view({tokens, config_.n_heads + 2 * config_.n_kv_heads, dim});
+  // Queries and keys lie side by side and are rotated alike.
+  const at::Tensor rotated =
+      apply_rotary_emb(qkv.narrow(1, 0, config_.n_heads + config_.n_kv_heads), freqs_cis);
+  return {rotated.narrow(1, 0, config_.n_heads),
+          rotated.narrow(1, config_.n_heads, config_.n_kv_heads),
+          qkv.narrow(1, config_.n_heads + config_.n_kv_heads, config_.n_kv_heads)};
+}
+
+std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x) const {
+  const std::int64_t images = x.size(0), tokens = x.size(1), dim = config_.head_dim();
+  std::vector<KvCache> caches(images, KvCache(blocks_.size()));
+  const at::Tensor freqs_cis = freqs_cis_.narrow(0, 0, tokens).repeat({images, 1, 1});
+  // [n P, H, head_dim] -> [n, H, P, head_dim]
+  const auto by_head = [&](const at::Tensor &t) {
+    return t.reshape({images, tokens, t.size(1), dim}).transpose(1, 2);
+  };
+  at::Tensor hidden = x.reshape({images * tokens, config_.dim});
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block &block = blocks_[i];
+    const at::Tensor normed = block.ln(hidden);
+    const auto [q, k, v] = project_qkv(block, normed, freqs_cis);
+    for (std::int64_t n = 0; n < images; ++n) {
+      caches[n].append(i, k.narrow(0, n * tokens, tokens), v.narrow(0, n * tokens, tokens));
+    }
+    // The prefix is known by its keys and values alone: nobody looks at what the last block makes.
+    if (i + 1 == blocks_.size()) break;
+    const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
+    hidden = hidden + block.proj(mixed.transpose(1, 2).reshape({images * tokens, config_.dim})) +
+             block.mlp(normed);
+  }
+  return caches;
+}
+
+at::Tensor TextModel::forward(const at::Tensor &x, std::span<const TextSegment> segments) const {
+  std::vector<at::Tensor> freqs;
+  std::vector<std::int64_t> last_rows;
+  for (const TextSegment &segment : segments) {
+    freqs.push_back(freqs_cis_.narrow(0, segment.position(), segment.tokens));
+    last_rows.push_back((last_rows.empty() ? -1 : last_rows.back()) + segment.tokens);
+  }
+  const at::Tensor freqs_cis = at::cat(freqs);
+
+  at::Tensor hidden = x;
+  std::vector<at::Tensor> mixed(segments.size());
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block &block = blocks_[i];
+    const at::Tensor normed = block.ln(hidden);
+    const auto [q, k, v] = project_qkv(block, normed, freqs_cis);
+    std::int64_t row = 0;
+    for (std::size_t s = 0; s < segments.size(); ++s) {
+      const TextSegment &segment = segments[s];
+      segment.cache->append(i, k.narrow(0, row, segment.tokens), v.narrow(0, row, segment.tokens));
+      mixed[s] = ops::cached_attention(q.narrow(0, row, segment.tokens),
+                                       segment.prefix ? segment.prefix->k(i) : at::Tensor(),
+                                       segment.prefix ? segment.prefix->v(i) : at::Tensor(),
+                                       segment.cache->k(i), segment.cache->v(i));
+      row += segment.tokens;
+    }
+    hidden = hidden + block.proj(at::cat(mixed)) + block.mlp(normed);
+  }
+  return hidden.index_select(0, at::tensor(last_rows).to(hidden.device()));
+}
+
+at::Tensor TextModel::lm_head(const at::Tensor &hidden) const {
+  return lm_head_(post_ln_(hidden)).to(at::kFloat);
+}
+
+}  // namespace moondream
