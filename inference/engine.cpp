@@ -1,0 +1,119 @@
+#include "engine.h"
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "engine_registry.h"
+#include "scheduler.h"
+#include "worker_pool.h"
+
+namespace moondream {
+namespace {
+
+// Throws Error{kSettings} if no backend could answer the request.
+void validate(const Request &request) {
+  if (request.prompts.empty()) throw Error(ErrorKind::kSettings, "the request has no prompts");
+  if (!request.image) {
+    for (const Prompt &prompt : request.prompts) {
+      if (std::holds_alternative<QueryPrompt>(prompt)) continue;
+      throw Error(ErrorKind::kSettings, "without an image only queries can be answered");
+    }
+    return;
+  }
+  const Image &image = *request.image;
+  if (image.width < 1 || image.height < 1 ||
+      image.pixels.size() != std::size_t{3} * static_cast<std::size_t>(image.width) *
+                                 static_cast<std::size_t>(image.height)) {
+    throw Error(ErrorKind::kSettings,
+                "an image of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
+                    " RGB pixels cannot have " + std::to_string(image.pixels.size()) + " bytes");
+  }
+}
+
+}  // namespace
+
+// ---- Ticket ----------------------------------------------------------------------------------
+
+struct Ticket::Impl {
+  std::shared_ptr<Scheduler> scheduler;
+  std::shared_ptr<Submission> submission;
+};
+
+void Ticket::cancel() const {
+  if (!impl_) return;
+  // The callback may drop this ticket.
+  const auto impl = impl_;
+  impl->scheduler->cancel(impl->submission);
+}
+
+// ---- Stream ----------------------------------------------------------------------------------
+
+struct Stream::Impl {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<Scheduler> scheduler;
+  std::shared_ptr<StreamQueue> queue;
+};
+
+Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Stream::~Stream() { impl_->scheduler->close(impl_->queue); }
+
+Ticket Stream::submit(Request request, Callback callback) {
+  validate(request);
+  if (!callback) throw Error(ErrorKind::kSettings, "the request has no callback");
+  // A callback may destroy the stream, and so may another thread while this one waits for room.
+  auto scheduler = impl_->scheduler;
+  const auto queue = impl_->queue;
+  auto submission = scheduler->submit(queue, std::move(request), std::move(callback));
+  Ticket ticket;
+  ticket.impl_ =
+      std::make_shared<Ticket::Impl>(Ticket::Impl{std::move(scheduler), std::move(submission)});
+  return ticket;
+}
+
+void Stream::cancel_all() {
+  // A callback may destroy the stream.
+  const auto scheduler = impl_->scheduler;
+  const auto queue = impl_->queue;
+  scheduler->cancel_all(queue);
+}
+
+// ---- Engine ----------------------------------------------------------------------------------
+
+struct Engine::Impl {
+  ModelInfo info;
+  std::shared_ptr<Scheduler> scheduler;
+  WorkerPool workers;
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Engine::~Engine() = default;
+
+std::shared_ptr<Engine> Engine::acquire(const ModelSpec &spec, std::stop_token cancelled) {
+  const auto make = [](std::unique_ptr<Backend> loaded) {
+    const std::shared_ptr<Backend> backend = std::move(loaded);
+    const auto scheduler = std::make_shared<Scheduler>();
+    std::unique_ptr<Impl> impl(
+        new Impl{backend->info(), scheduler, WorkerPool(backend, scheduler)});
+    return std::shared_ptr<Engine>(new Engine(std::move(impl)));
+  };
+  return EngineRegistry::instance().acquire(spec, make, std::move(cancelled));
+}
+
+const ModelInfo &Engine::info() const { return impl_->info; }
+
+std::unique_ptr<Stream> Engine::open_stream(const StreamOptions &options) {
+  if (options.max_pending == 0) {
+    throw Error(ErrorKind::kSettings, "a stream with max_pending = 0 can take no request");
+  }
+  auto queue = impl_->scheduler->open(options);
+  return std::unique_ptr<Stream>(new Stream(std::make_unique<Stream::Impl>(
+      Stream::Impl{shared_from_this(), impl_->scheduler, std::move(queue)})));
+}
+
+EngineStats Engine::stats() const { return impl_->scheduler->stats(); }
+
+}  // namespace moondream

@@ -1,0 +1,119 @@
+// Process-wide shared models with a worker pool each: the door through which pipelines use the
+// library.
+//
+//   auto engine = Engine::acquire({.model = "moondream2"});
+//   auto stream = engine->open_stream({.max_pending = 1, .overflow = Overflow::kReplaceOldest});
+//   Ticket ticket = stream->submit(request, [](Outcome outcome) { ... });
+//
+// Thread-safety: every function here may be called from any thread, callbacks included. No lock is
+// held while a backend runs or a callback is called.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+
+#include "backend.h"
+#include "types.h"
+
+namespace moondream {
+
+// Called exactly once for every submitted request: on a worker thread with the backend's outcome,
+// or with Error{kCancelled} on the thread that cancels or replaces the request. It may come after
+// its Stream or Engine is gone, so it must own what it uses. It may release them itself, submit
+// and cancel. It must not throw: what it throws is swallowed. It is destroyed once it returned.
+using Callback = std::function<void(Outcome outcome)>;
+
+// A handle to one submitted request. Copyable; dropping it does not cancel. A default-constructed
+// ticket is of no request.
+class Ticket {
+ public:
+  Ticket() = default;
+
+  // Ends the request with Error{kCancelled}: the callback is called here, at once, even if the
+  // backend hangs, unless the request has finished: then it has returned or runs on another
+  // thread. A running generation stops within one token or vision block and its outcome is
+  // discarded; until then it occupies its worker, but no longer its stream.
+  void cancel() const;
+
+ private:
+  friend class Stream;
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+// What happens to a submission while the stream already has `max_pending` requests.
+enum class Overflow {
+  kReplaceOldest,  // the oldest waiting one ends with kCancelled; if all are running, the new one
+  kWait,           // submit() blocks until there is room (a cancel makes room), in order of arrival
+};
+
+struct StreamOptions {
+  std::size_t max_pending = 1;  // >= 1, requests of this stream waiting or running
+  Overflow overflow = Overflow::kReplaceOldest;
+};
+
+// One source of requests, such as one element. Its requests start in the order of submission;
+// streams of an engine are served in turn. Destroying it cancels its requests. Keeps its engine
+// alive.
+class Stream {
+ public:
+  ~Stream();
+  Stream(const Stream &) = delete;
+  Stream &operator=(const Stream &) = delete;
+
+  // Queues a request. Throws Error{kSettings} if it has no prompts, or has no image and other
+  // prompts than queries, or has an image of another size than its pixels, or if `callback` is
+  // empty. `callback` may be called before this returns. Never blocks in a callback on a worker
+  // thread, which may be the one to make room: there a full kWait stream takes more than its limit.
+  Ticket submit(Request request, Callback callback);
+
+  // Cancels all of this stream's requests, as Ticket::cancel() does for one; those that still
+  // block their submit() too.
+  void cancel_all();
+
+ private:
+  friend class Engine;
+  struct Impl;
+  explicit Stream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Counters since the engine was loaded: at any time `submitted` is the sum of the other requests.
+// A request whose submit() blocks is waiting; a cancelled one runs no more.
+struct EngineStats {
+  std::uint64_t submitted = 0, completed = 0, failed = 0, cancelled = 0;
+  std::size_t waiting = 0, running = 0, streams = 0;
+};
+
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  // Returns the one live engine of this process for `spec`, loading it if there is none.
+  // Concurrent callers wait for the same load, and all get its error. The last release of an
+  // engine and of its streams frees it. Throws as BackendLoader does; kCancelled if `cancelled`
+  // is stopped while waiting: a load that no caller waits for any more is cancelled. What else a
+  // loader throws becomes Error{kNoMemory} (std::bad_alloc) or Error{kFailed}.
+  static std::shared_ptr<Engine> acquire(const ModelSpec &spec, std::stop_token cancelled = {});
+
+  // Returns soon, even if the backend hangs: the backend is then freed when it returns. Process
+  // exit waits for such a backend, but not for ever.
+  ~Engine();
+  Engine(const Engine &) = delete;
+  Engine &operator=(const Engine &) = delete;
+
+  const ModelInfo &info() const;
+
+  // Throws Error{kSettings} if max_pending is 0.
+  std::unique_ptr<Stream> open_stream(const StreamOptions &options = {});
+
+  EngineStats stats() const;
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace moondream
