@@ -1,0 +1,69 @@
+#include "full_size_model.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <map>
+
+#include "layers.h"
+#include "tokenizer.h"
+
+namespace moondream::bench {
+namespace {
+
+// One token for each word: what a prompt costs, without a vocabulary.
+class WordCountTokenizer : public Tokenizer {
+ public:
+  std::vector<int> encode(std::string_view text) const override {
+    return std::vector<int>(1 + std::ranges::count(text, ' '), 1000);
+  }
+  std::string decode(std::span<const int>, bool) const override { return ""; }
+  int vocab_size() const override { return 51200; }
+};
+
+std::map<std::string, at::Tensor> random_weights(const Config &config, c10::ScalarType dtype) {
+  // Drawing two billion numbers takes minutes; a repeated block is as good to multiply with. Its
+  // spread keeps activations finite through all layers.
+  at::manual_seed(1);
+  const at::Tensor block = (at::randn({1 << 20}) * 0.02).to(dtype);
+  std::map<std::string, at::Tensor> weights;
+  for (const ExpectedTensor &expected : expected_tensors(config)) {
+    at::Tensor tensor = at::empty(expected.shape, dtype);
+    const at::Tensor flat = tensor.view({-1});
+    for (std::int64_t begin = 0; begin < flat.numel(); begin += block.numel()) {
+      const std::int64_t count = std::min(block.numel(), flat.numel() - begin);
+      flat.narrow(0, begin, count).copy_(block.narrow(0, 0, count));
+    }
+    weights.emplace(expected.name, tensor);
+  }
+  return weights;
+}
+
+Precision precision_of(c10::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
+}
+
+}  // namespace
+
+FullSizeModel::FullSizeModel(c10::ScalarType dtype)
+    : checkpoint(Config{}, random_weights(Config{}, dtype)),
+      vision(WeightSource(checkpoint, at::kCPU, dtype)),
+      text(WeightSource(checkpoint, at::kCPU, dtype)),
+      model(checkpoint, std::make_unique<WordCountTokenizer>(), "cpu", precision_of(dtype),
+            "random") {}
+
+const FullSizeModel &full_size_model(c10::ScalarType dtype) {
+  static std::unique_ptr<const FullSizeModel> model;
+  static c10::ScalarType made = at::ScalarType::Undefined;
+  if (made != dtype) {
+    model.reset();  // before the next one: two do not fit into small machines
+    const c10::InferenceMode guard;
+    model = std::make_unique<const FullSizeModel>(dtype);
+    made = dtype;
+    model->model.use_cpu_threads();
+  }
+  return *model;
+}
+
+}  // namespace moondream::bench

@@ -1,0 +1,239 @@
+#include "mock_backend.h"
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <limits>
+#include <mutex>
+
+namespace moondream {
+namespace {
+
+template <typename... T>
+struct Overloaded : T... {
+  using T::operator()...;
+};
+template <typename... T>
+Overloaded(T...) -> Overloaded<T...>;
+
+// A result whose texts are `text` and whose detect and point prompts found `boxes`.
+Result result_with(const Request &request, const std::string &text,
+                   const std::vector<ScoredBox> &boxes) {
+  std::vector<ScoredPoint> points;
+  for (const ScoredBox &box : boxes) points.push_back({{box.box.x_max, box.box.y_min}, box.score});
+  Result result;
+  for (const Prompt &prompt : request.prompts) {
+    result.prompts.push_back(
+        std::visit(Overloaded{
+                       [&](const CaptionPrompt &) -> PromptResult { return CaptionResult{text}; },
+                       [&](const QueryPrompt &) -> PromptResult {
+                         return QueryResult{text, {}};
+                       },
+                       [&](const DetectPrompt &) -> PromptResult { return DetectResult{boxes}; },
+                       [&](const PointPrompt &) -> PromptResult { return PointResult{points}; },
+                       [&](const GazePrompt &) -> PromptResult {
+                         return GazeResult{Point{0.5, 0.5}};
+                       },
+                   },
+                   prompt));
+  }
+  return result;
+}
+
+// Waits for `delay`; true: the job was cancelled before.
+bool cancelled_within(const Job &job, std::chrono::milliseconds delay) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, job.cancelled, delay, [] { return false; });
+  return job.cancelled.stop_requested();
+}
+
+Error cancelled() { return Error(ErrorKind::kCancelled, "the mock noticed that it is cancelled"); }
+
+}  // namespace
+
+Result mock_result(const Request &request) {
+  Result result =
+      result_with(request, "a mock caption", {{.box = {0.25, 0.25, 0.75, 0.75}, .score = 0.9}});
+  for (std::size_t i = 0; i < request.prompts.size(); ++i) {
+    if (const auto *query = std::get_if<QueryPrompt>(&request.prompts[i])) {
+      result.prompts[i] = QueryResult{"mock answer: " + query->question, {}};
+    } else if (std::holds_alternative<PointPrompt>(request.prompts[i])) {
+      result.prompts[i] = PointResult{{{.point = {0.5, 0.25}, .score = 0.8}}};
+    }
+  }
+  return result;
+}
+
+Behaviour answers() {
+  return [](const Job &job) -> Outcome { return mock_result(*job.request); };
+}
+
+Behaviour answers(Result result) {
+  return [result = std::move(result)](const Job &) -> Outcome { return result; };
+}
+
+Behaviour fails(ErrorKind kind, const std::string &text) {
+  return [error = Error(kind, text)](const Job &) -> Outcome { return error; };
+}
+
+Behaviour answers_garbage_text() {
+  // A lone continuation byte, a cut sequence, an overlong one, a surrogate, NUL, no such byte.
+  using namespace std::string_literals;
+  const std::string text = "a\x80\xe2\x82 \xc0\xaf \xed\xa0\x80 \0 \xff<b>&amp;"s;
+  return [text](const Job &job) -> Outcome { return result_with(*job.request, text, {}); };
+}
+
+Behaviour answers_broken_boxes() {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const std::vector<ScoredBox> boxes = {
+      {{kNan, kNan, kNan, kNan}, kNan},
+      {{0.1, kNan, 0.9, 0.9}, 0.5},
+      {{-kInfinity, -kInfinity, kInfinity, kInfinity}, kInfinity},
+      {{-0.5, -0.25, 1.5, 1.25}, 2},   // around the picture
+      {{0.75, 0.75, 0.25, 0.25}, -1},  // inverted
+      {{0.5, 0.5, 0.5, 0.5}, 0},       // empty
+      {{7, 7, 8, 8}, 0.5},             // beside the picture
+      {{-1e300, 0, 1e300, 1}, 0.5},    // pixels that no integer holds
+  };
+  return [boxes](const Job &job) -> Outcome { return result_with(*job.request, "", boxes); };
+}
+
+Behaviour answers_many_boxes(std::size_t many) {
+  std::vector<ScoredBox> boxes;
+  for (std::size_t i = 0; i < many; ++i) {
+    const double at = static_cast<double>(i) / static_cast<double>(many);
+    boxes.push_back({{at / 2, at / 3, at / 2 + 0.5, at / 3 + 0.5}, 1 - at});
+  }
+  return [boxes](const Job &job) -> Outcome { return result_with(*job.request, "many", boxes); };
+}
+
+Behaviour after(std::chrono::milliseconds delay, Behaviour behaviour) {
+  return [delay, behaviour = std::move(behaviour)](const Job &job) -> Outcome {
+    if (cancelled_within(job, delay)) return cancelled();
+    return behaviour(job);
+  };
+}
+
+Behaviour hangs_until_cancelled() { return after(kTestPatience, throws(0)); }
+
+Behaviour hangs_until(Gate gate, Behaviour behaviour) {
+  return [gate = std::move(gate), behaviour = std::move(behaviour)](const Job &job) -> Outcome {
+    if (!gate.wait()) throw 0;
+    return behaviour(job);
+  };
+}
+
+// ---- MockModel -------------------------------------------------------------------------------
+
+struct MockModel::Script {
+  mutable std::mutex mutex;
+  // mutex protects what follows.
+  std::deque<Behaviour> next;
+  Behaviour always = answers();
+  std::function<std::vector<Outcome>(std::span<const Job>)> batch;
+  std::function<void(const ModelSpec &, std::stop_token)> load;
+  std::vector<Run> runs;
+  std::size_t made = 0;
+  // Safe by themselves.
+  Gate started, ended, loading, freed;
+
+  Behaviour begin(const Request &request) {
+    const std::lock_guard lock(mutex);
+    runs.push_back({request.prompts, request.settings, request.image});
+    if (next.empty()) return always;
+    Behaviour first = std::move(next.front());
+    next.pop_front();
+    return first;
+  }
+};
+
+class MockModel::MockBackend : public Backend {
+ public:
+  MockBackend(const ModelSpec &spec, std::shared_ptr<Script> script)
+      : name_(std::filesystem::path(spec.model).filename().string()), script_(std::move(script)) {}
+  ~MockBackend() override { script_->freed.open(); }
+
+  ModelInfo info() const override { return {name_, "cpu", "float32", 1234}; }
+
+  std::vector<Outcome> run(std::span<const Job> jobs) override {
+    struct Ended {
+      Gate gate;
+      std::size_t jobs;
+      ~Ended() { gate.add(jobs); }
+    } const ended{script_->ended, jobs.size()};
+
+    const auto batch = [&] {
+      const std::lock_guard lock(script_->mutex);
+      return script_->batch;
+    }();
+    std::vector<Behaviour> behaviours;
+    for (const Job &job : jobs) behaviours.push_back(script_->begin(*job.request));
+    script_->started.add(jobs.size());
+    if (batch) return batch(jobs);
+    std::vector<Outcome> outcomes;
+    for (std::size_t i = 0; i < jobs.size(); ++i) outcomes.push_back(behaviours[i](jobs[i]));
+    return outcomes;
+  }
+
+ private:
+  std::string name_;
+  std::shared_ptr<Script> script_;
+};
+
+MockModel::MockModel() : script_(std::make_shared<Script>()) {
+  previous_ = set_backend_loader([script = script_](const ModelSpec &spec, std::stop_token stop) {
+    const auto load = [&] {
+      const std::lock_guard lock(script->mutex);
+      return script->load;
+    }();
+    script->loading.open();
+    if (load) load(spec, stop);
+    {
+      const std::lock_guard lock(script->mutex);
+      ++script->made;
+    }
+    return std::make_unique<MockBackend>(spec, script);
+  });
+}
+
+MockModel::~MockModel() { set_backend_loader(std::move(previous_)); }
+
+void MockModel::next(Behaviour behaviour) {
+  const std::lock_guard lock(script_->mutex);
+  script_->next.push_back(std::move(behaviour));
+}
+
+void MockModel::always(Behaviour behaviour) {
+  const std::lock_guard lock(script_->mutex);
+  script_->always = std::move(behaviour);
+}
+
+void MockModel::on_batch(std::function<std::vector<Outcome>(std::span<const Job>)> run) {
+  const std::lock_guard lock(script_->mutex);
+  script_->batch = std::move(run);
+}
+
+void MockModel::on_load(std::function<void(const ModelSpec &, std::stop_token)> load) {
+  const std::lock_guard lock(script_->mutex);
+  script_->load = std::move(load);
+}
+
+std::vector<MockModel::Run> MockModel::runs() const {
+  const std::lock_guard lock(script_->mutex);
+  return script_->runs;
+}
+
+Gate MockModel::started() const { return script_->started; }
+Gate MockModel::ended() const { return script_->ended; }
+Gate MockModel::loading() const { return script_->loading; }
+Gate MockModel::freed() const { return script_->freed; }
+
+std::size_t MockModel::alive() const {
+  const std::lock_guard lock(script_->mutex);
+  return script_->made - script_->freed.count();
+}
+
+}  // namespace moondream

@@ -1,0 +1,542 @@
+#include "checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <random>
+
+#include "safetensors.h"
+#include "tensor_names.h"
+#include "weights_support.h"
+
+namespace moondream {
+namespace {
+
+using test::error_of;
+using test::file_contents;
+using test::RawTensor;
+using test::safetensors_of;
+using test::says;
+using test::TempDir;
+using test::write_file;
+
+const std::filesystem::path kGolden = std::filesystem::path(MOONDREAM_TEST_DATA) / "golden";
+const std::filesystem::path kTiny = kGolden / "moondream2-tiny";
+
+// The smallest model with every part: two text blocks with grouped queries, pictures of 3 x 3
+// patches.
+constexpr const char *kSmallConfig = R"({
+  "text": {"dim": 32, "ff_dim": 24, "n_layers": 2, "vocab_size": 16, "max_context": 64,
+           "n_heads": 4, "n_kv_heads": 2},
+  "vision": {"enc_dim": 12, "enc_patch_size": 2, "enc_n_layers": 1, "enc_ff_dim": 10,
+             "enc_n_heads": 2, "proj_out_dim": 32, "crop_size": 6, "overlap_margin": 1,
+             "proj_inner_dim": 14},
+  "region": {"dim": 32, "coord_feat_dim": 6, "coord_out_dim": 8, "size_feat_dim": 4,
+             "size_out_dim": 16, "inner_dim": 18},
+  "tokenizer": {"templates": {
+    "caption": {"short": [1], "normal": [1], "long": [1]}, "query": {"prefix": [1]},
+    "detect": {"prefix": [1]}, "point": {"prefix": [1]}}}})";
+
+Config small_config() { return parse_config(kSmallConfig, "small"); }
+
+using Tensors = std::map<std::string, at::Tensor>;
+
+// Every expected tensor, filled with numbers of its own.
+Tensors tensors_of(const Config &config, at::ScalarType type = at::kFloat) {
+  Tensors tensors;
+  double start = 0;
+  for (const ExpectedTensor &expected : expected_tensors(config)) {
+    at::Tensor tensor = at::empty(expected.shape, at::kFloat);
+    tensor.copy_(at::arange(tensor.numel(), at::kFloat).add(start).remainder(251).view_as(tensor));
+    tensors.emplace(expected.name, tensor.to(type));
+    start += 17;
+  }
+  return tensors;
+}
+
+RawTensor raw(const std::string &name, const at::Tensor &tensor, const std::string &dtype = "F32") {
+  const at::Tensor packed = tensor.contiguous();
+  return {name, dtype, packed.sizes().vec(),
+          std::string(static_cast<const char *>(packed.data_ptr()), packed.nbytes())};
+}
+
+std::vector<RawTensor> raw_tensors(const Tensors &tensors, const std::string &dtype = "F32") {
+  std::vector<RawTensor> raws;
+  for (const auto &[name, tensor] : tensors) raws.push_back(raw(name, tensor, dtype));
+  return raws;
+}
+
+// A directory with these tensors and the configuration.
+void write_model(const TempDir &dir, const std::vector<RawTensor> &tensors,
+                 const std::string &config = kSmallConfig) {
+  write_file(dir / "model.safetensors", safetensors_of(tensors));
+  write_file(dir / "config.json", config);
+}
+
+void expect_equal(const Tensors &actual, const Tensors &expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (const auto &[name, tensor] : expected) {
+    ASSERT_TRUE(actual.contains(name)) << name;
+    EXPECT_TRUE(at::equal(actual.at(name), tensor)) << name;
+  }
+}
+
+// ---- Loading ---------------------------------------------------------------------------------
+
+TEST(Checkpoint, TinyModelLoads) {
+  const Checkpoint checkpoint = load_checkpoint(kTiny);
+  EXPECT_EQ(checkpoint.path(), kTiny);
+  EXPECT_EQ(checkpoint.config().text.dim, 128);
+  // 27 vision blocks of 12 and 9 beside them, 3 text blocks of 10 and 5, 14 for regions.
+  EXPECT_EQ(checkpoint.tensors().size(), 27u * 12 + 9 + 3 * 10 + 5 + 14);
+  for (const auto &[name, tensor] : checkpoint.tensors()) {
+    EXPECT_EQ(tensor.scalar_type(), at::kBFloat16) << name;
+    EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
+  }
+}
+
+// Two shards in the training layout, written by the reference's tools.
+TEST(Checkpoint, TinyModelWithGroupedQueriesLoads) {
+  const Checkpoint checkpoint = load_checkpoint(kGolden / "moondream2-tiny-gqa");
+  EXPECT_EQ(checkpoint.config().text.n_kv_heads, 2);
+  EXPECT_EQ(checkpoint.tensors().size(), 27u * 12 + 9 + 2 * 10 + 5 + 14);
+  EXPECT_EQ(checkpoint.tensor("text.blocks.1.attn.qkv.weight").sizes(),
+            (at::IntArrayRef{512, 256}));
+  // Transposed in the file.
+  EXPECT_EQ(checkpoint.tensor("region.size_features").sizes(), (at::IntArrayRef{2, 32}));
+}
+
+TEST(Checkpoint, FileAndItsDirectoryAreTheSameModel) {
+  expect_equal(load_checkpoint(kTiny / "model.safetensors").tensors(),
+               load_checkpoint(kTiny).tensors());
+}
+
+TEST(Checkpoint, TensorsAreThoseWritten) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(small_config());
+  write_model(dir, raw_tensors(tensors));
+  const Checkpoint checkpoint = load_checkpoint(dir.path());
+  expect_equal(checkpoint.tensors(), tensors);
+  EXPECT_EQ(checkpoint.tensor("text.blocks.0.attn.qkv.weight").sizes(), (at::IntArrayRef{64, 32}));
+  EXPECT_EQ(checkpoint.config().text.n_kv_heads, 2);
+}
+
+TEST(Checkpoint, EveryFloatingPointTypeLoads) {
+  const std::pair<at::ScalarType, const char *> types[] = {
+      {at::kDouble, "F64"}, {at::kFloat, "F32"}, {at::kHalf, "F16"}, {at::kBFloat16, "BF16"}};
+  for (const auto &[type, name] : types) {
+    const TempDir dir;
+    const Tensors tensors = tensors_of(small_config(), type);
+    write_model(dir, raw_tensors(tensors, name));
+    expect_equal(load_checkpoint(dir.path()).tensors(), tensors);
+  }
+}
+
+// Two tensors are as far from each other in memory as in the file only if neither was copied.
+TEST(Checkpoint, TensorsAreViewsOfTheFile) {
+  const SafetensorsFile file(kTiny / "model.safetensors");
+  const Checkpoint checkpoint = load_checkpoint(kTiny);
+  const auto address = [&](const std::string &name) {
+    return static_cast<const char *>(checkpoint.tensor(name).data_ptr());
+  };
+  const TensorEntry &first = file.tensors().at("model.region.coord_decoder.fc1.bias");
+  const auto *base = address("region.coord_decoder.fc1.bias") - first.begin;
+  for (const auto &[key, entry] : file.tensors()) {
+    EXPECT_EQ(address(canonical_name(key).name), base + entry.begin) << key;
+  }
+}
+
+TEST(Checkpoint, TensorsOutliveTheCheckpointAndTheFile) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(small_config());
+  write_model(dir, raw_tensors(tensors));
+  std::optional<Checkpoint> checkpoint(load_checkpoint(dir.path()));
+  const at::Tensor wte = checkpoint->tensor("text.wte");
+  checkpoint.reset();
+  std::filesystem::remove(dir / "model.safetensors");
+  EXPECT_TRUE(at::equal(wte, tensors.at("text.wte")));
+}
+
+// The header may have any length, so that no tensor is aligned.
+TEST(Checkpoint, MisalignedTensorsAreCopied) {
+  const Tensors tensors = tensors_of(small_config());
+  for (std::size_t padding = 0; padding < 8; ++padding) {
+    const TempDir dir;
+    write_file(dir / "config.json", kSmallConfig);
+    write_file(dir / "model.safetensors", safetensors_of(raw_tensors(tensors), padding));
+    const Checkpoint checkpoint = load_checkpoint(dir.path());
+    expect_equal(checkpoint.tensors(), tensors);
+    for (const auto &[name, tensor] : checkpoint.tensors()) {
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tensor.data_ptr()) % 4, 0u) << name;
+    }
+  }
+}
+
+TEST(Checkpoint, PrefixIsDropped) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(small_config());
+  std::vector<RawTensor> prefixed;
+  for (const auto &[name, tensor] : tensors) prefixed.push_back(raw("model." + name, tensor));
+  write_model(dir, prefixed);
+  expect_equal(load_checkpoint(dir.path()).tensors(), tensors);
+}
+
+// The training code's name of a tensor, and its matrix there.
+RawTensor in_training_layout(std::string name, at::Tensor tensor) {
+  const auto replace = [&name](const std::string &from, const std::string &to) {
+    const std::size_t at = name.find(from);
+    if (at != name.npos) name.replace(at, from.size(), to);
+  };
+  if (name == "text.wte") return raw("text_model.transformer.embd.wte.weight", tensor);
+  if (name == "vision.pos_emb") return raw("vision_encoder.encoder.model.visual.pos_embed", tensor);
+  if (name == "region.coord_features") {
+    return raw("region_model.coordinate_features.weight", tensor.t());
+  }
+  if (name == "region.size_features") return raw("region_model.size_features.weight", tensor.t());
+  replace("text.blocks", "text_model._orig_mod.transformer.h");
+  replace("attn.qkv", name.starts_with("text") ? "mixer.Wqkv" : "attn.qkv");
+  replace("attn.proj", name.starts_with("text") ? "mixer.out_proj" : "attn.proj");
+  replace("text.post_ln", "text_model.lm_head.ln");
+  replace("text.lm_head", "text_model.lm_head.linear");
+  replace("vision.patch_emb", "vision_encoder.encoder.model.visual.patch_embed.linear");
+  replace("vision.post_ln", "vision_encoder.encoder.model.visual.norm");
+  replace("vision.blocks", "vision_encoder.encoder.model.visual._orig_mod.blocks");
+  replace("ln1", "norm1");
+  replace("ln2", "norm2");
+  replace("vision.proj_mlp", "vision_encoder.projection.mlp");
+  replace("region.coord_", "region_model.coordinate_");
+  replace("region.size_", "region_model.size_");
+  return raw(name, tensor);
+}
+
+TEST(Checkpoint, TrainingLayoutInShardsIsTheSameModel) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(small_config());
+  std::vector<RawTensor> shards[2];
+  std::string weight_map;
+  for (const auto &[name, tensor] : tensors) {
+    const std::size_t shard = shards[0].size() <= shards[1].size() ? 0 : 1;
+    shards[shard].push_back(in_training_layout(name, tensor));
+    EXPECT_NE(shards[shard].back().name, name);
+    weight_map += (weight_map.empty() ? "\"" : ",\"") + shards[shard].back().name + "\":\"shard" +
+                  std::to_string(shard) + ".safetensors\"";
+  }
+  write_file(dir / "shard0.safetensors", safetensors_of(shards[0]));
+  write_file(dir / "shard1.safetensors", safetensors_of(shards[1]));
+  write_file(dir / "model.safetensors.index.json", "{\"weight_map\":{" + weight_map + "}}");
+  write_file(dir / "config.json", kSmallConfig);
+  const Checkpoint checkpoint = load_checkpoint(dir.path());
+  expect_equal(checkpoint.tensors(), tensors);
+  EXPECT_TRUE(checkpoint.tensor("region.size_features").is_contiguous());
+  expect_equal(load_checkpoint(dir / "model.safetensors.index.json").tensors(), tensors);
+}
+
+// A model of the published vocabulary and head sizes, otherwise as thin as can be.
+Config thin_published_config() {
+  Config config;
+  config.text = {
+      .dim = 64, .ff_dim = 8, .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .prefix_attn = 10};
+  config.vision = {.enc_dim = 72,
+                   .enc_patch_size = 2,
+                   .enc_n_layers = 1,
+                   .enc_ff_dim = 8,
+                   .enc_n_heads = 1,
+                   .proj_out_dim = 64,
+                   .crop_size = 6,
+                   .proj_inner_dim = 8};
+  config.vision.overlap_margin = 1;
+  config.region = {.dim = 64,
+                   .coord_feat_dim = 4,
+                   .coord_out_dim = 8,
+                   .size_feat_dim = 4,
+                   .size_out_dim = 8,
+                   .inner_dim = 8};
+  return config;
+}
+
+TEST(Checkpoint, PublishedConfigurationIsReadOffTheWeights) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(thin_published_config(), at::kBFloat16);
+  write_model(dir, raw_tensors(tensors, "BF16"),
+              R"({"config": {"vision": {"overlap_margin": 1}}, "model_type": "moondream1"})");
+  const Checkpoint checkpoint = load_checkpoint(dir.path());
+  EXPECT_EQ(checkpoint.config().text.dim, 64);
+  EXPECT_EQ(checkpoint.config().text.n_heads, 1);
+  EXPECT_EQ(checkpoint.config().vision.crop_size, 6);
+  EXPECT_EQ(checkpoint.config().text.prefix_attn, 10);
+  // Without the file, only the margin is the published one, which these pictures are too small for.
+  std::filesystem::remove(dir / "config.json");
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "vision.overlap_margin")) << error.what();
+}
+
+TEST(Checkpoint, HeadsThatCannotBeReadOffTheWeightsAreAskedFor) {
+  const TempDir dir;
+  write_model(dir, raw_tensors(tensors_of(small_config())));
+  std::filesystem::remove(dir / "config.json");
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "text.n_heads") && says(error, "config.json")) << error.what();
+}
+
+TEST(Checkpoint, MemoryIsASourceToo) {
+  const Tensors tensors = tensors_of(small_config());
+  const Checkpoint checkpoint(small_config(), tensors);
+  expect_equal(checkpoint.tensors(), tensors);
+  EXPECT_TRUE(checkpoint.path().empty());
+  EXPECT_TRUE(says(error_of([&] { checkpoint.tensor("text.nothing"); }), "\"text.nothing\""));
+}
+
+// ---- What does not fit -----------------------------------------------------------------------
+
+// The error of a small model whose tensors were changed by `change`.
+template <typename Change>
+Error error_after(Change &&change) {
+  const TempDir dir;
+  std::vector<RawTensor> tensors = raw_tensors(tensors_of(small_config()));
+  change(tensors);
+  write_model(dir, tensors);
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch) << error.what();
+  EXPECT_TRUE(says(error, dir.path().string())) << error.what();
+  return error;
+}
+
+RawTensor &find(std::vector<RawTensor> &tensors, const std::string &name) {
+  return *std::find_if(tensors.begin(), tensors.end(),
+                       [&name](const RawTensor &tensor) { return tensor.name == name; });
+}
+
+TEST(Checkpoint, MissingTensorIsNamed) {
+  const Error error = error_after([](auto &tensors) {
+    std::erase_if(tensors,
+                  [](const RawTensor &tensor) { return tensor.name == "text.post_ln.bias"; });
+  });
+  EXPECT_TRUE(says(error, "1 missing (\"text.post_ln.bias\" [32])")) << error.what();
+}
+
+// One at a time, each of them.
+TEST(Checkpoint, NoTensorMayBeMissing) {
+  const Tensors tensors = tensors_of(small_config());
+  for (const auto &[name, tensor] : tensors) {
+    Tensors others = tensors;
+    others.erase(name);
+    const Error error = error_of([&] { Checkpoint(small_config(), others); });
+    EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+    EXPECT_TRUE(says(error, "1 missing (\"" + name + "\"")) << error.what();
+  }
+}
+
+TEST(Checkpoint, ManyMissingTensorsAreCounted) {
+  const Error error = error_after([](auto &tensors) {
+    std::erase_if(tensors,
+                  [](const RawTensor &tensor) { return tensor.name.starts_with("region."); });
+  });
+  EXPECT_TRUE(says(error, "14 missing (") && says(error, "and 10 more")) << error.what();
+}
+
+TEST(Checkpoint, UnknownTensorIsNamed) {
+  const Error error = error_after([](auto &tensors) {
+    tensors.push_back({"model.text.blocks.0.extra", "F32", {}, "1234"});
+  });
+  EXPECT_TRUE(says(error, "1 too many (\"text.blocks.0.extra\" is [] of Float")) << error.what();
+  EXPECT_TRUE(says(error, "\"model.text.blocks.0.extra\" in model.safetensors")) << error.what();
+}
+
+TEST(Checkpoint, BlockTooManyIsNamed) {
+  const Error error = error_after([](auto &tensors) {
+    RawTensor extra = find(tensors, "text.blocks.1.ln.weight");
+    extra.name = "text.blocks.2.ln.weight";
+    tensors.push_back(extra);
+  });
+  EXPECT_TRUE(says(error, "too many (\"text.blocks.2.ln.weight\"")) << error.what();
+}
+
+TEST(Checkpoint, MisshapenTensorIsNamedWithBothShapes) {
+  const Error error = error_after([](auto &tensors) {
+    RawTensor &tensor = find(tensors, "text.blocks.1.mlp.fc1.weight");
+    std::swap(tensor.shape[0], tensor.shape[1]);
+  });
+  EXPECT_TRUE(says(error, "\"text.blocks.1.mlp.fc1.weight\" is [32, 24] of Float")) << error.what();
+  EXPECT_TRUE(says(error, "expected [24, 32]")) << error.what();
+}
+
+TEST(Checkpoint, TensorsOfWholeNumbersAreRefused) {
+  for (const char *dtype : {"I32", "U32"}) {
+    const Error error =
+        error_after([dtype](auto &tensors) { find(tensors, "text.wte").dtype = dtype; });
+    EXPECT_TRUE(says(error, "\"text.wte\"") && says(error, "floating-point")) << error.what();
+  }
+}
+
+TEST(Checkpoint, ConfigurationOfOtherHeadsDoesNotFit) {
+  const TempDir dir;
+  std::string config = kSmallConfig;
+  config.replace(config.find("\"n_kv_heads\": 2"), 15, "\"n_kv_heads\": 4");
+  write_model(dir, raw_tensors(tensors_of(small_config())), config);
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_TRUE(says(error, "\"text.blocks.0.attn.qkv.weight\" is [64, 32]") &&
+              says(error, "expected [96, 32]"))
+      << error.what();
+}
+
+TEST(Checkpoint, TensorInBothLayoutsIsAmbiguous) {
+  const Error error = error_after([](auto &tensors) {
+    RawTensor twin = find(tensors, "text.wte");
+    twin.name = "text_model.transformer.embd.wte.weight";
+    tensors.push_back(twin);
+  });
+  EXPECT_TRUE(says(error, "\"text.wte\" is there twice")) << error.what();
+}
+
+TEST(Checkpoint, UndefinedTensorIsNamed) {
+  Tensors tensors = tensors_of(small_config());
+  tensors["text.wte"] = at::Tensor();
+  EXPECT_TRUE(
+      says(error_of([&] { Checkpoint(small_config(), tensors); }), "\"text.wte\" is undefined"));
+}
+
+TEST(Checkpoint, InvalidConfigurationIsRefused) {
+  Config config = small_config();
+  config.text.n_heads = 0;
+  const Error error = error_of([&] { Checkpoint(config, tensors_of(small_config())); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "text.n_heads")) << error.what();
+}
+
+TEST(Checkpoint, BrokenConfigFileIsUnreadable) {
+  const TempDir dir;
+  write_model(dir, raw_tensors(tensors_of(small_config())), "{");
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kRead);
+  EXPECT_TRUE(says(error, "config.json")) << error.what();
+}
+
+// ---- Other models ----------------------------------------------------------------------------
+
+struct OtherModel {
+  const char *claim;
+  RawTensor tensor;  // by which it is known
+  const char *words;
+};
+
+void PrintTo(const OtherModel &model, std::ostream *stream) { *stream << model.claim; }
+
+class OtherModels : public testing::TestWithParam<OtherModel> {};
+
+TEST_P(OtherModels, AreCalledByName) {
+  const RawTensor &tensor = GetParam().tensor;
+  const Error error = error_after([&](auto &tensors) { tensors.push_back(tensor); });
+  EXPECT_TRUE(says(error, GetParam().words)) << error.what();
+  EXPECT_TRUE(says(error, "\"" + tensor.name + "\" in model.safetensors")) << error.what();
+  EXPECT_TRUE(says(error, "not supported")) << error.what();
+}
+
+const OtherModel kOtherModels[] = {
+    {"Moondream3Router",
+     {"model.text.blocks.4.mlp.router.weight", "U8", {1}, "x"},
+     "a Moondream 3 model"},
+    {"Moondream3Tau", {"text.blocks.0.attn.tau.alpha", "U8", {1}, "x"}, "a Moondream 3 model"},
+    {"Moondream3RegionDecoder",
+     {"model.region.coord_decoder.weight", "U8", {1}, "x"},
+     "a Moondream 3 model"},
+    {"Moondream3Gate",
+     {"text_model.transformer.h.4.gate.weight", "U8", {1}, "x"},
+     "a Moondream 3 model"},
+    {"Moondream3FusedTau",
+     {"text_model.transformer.h.0.tau_wqwv", "U8", {1}, "x"},
+     "a Moondream 3 model"},
+    {"Moondream3RegionHead",
+     {"region_model.coordinate_head.weight", "U8", {1}, "x"},
+     "a Moondream 3 model"},
+    {"Moondream3Fp8",
+     {"text_model.transformer.h.4.mlp.experts.weight", "F8_E4M3", {1}, "x"},
+     "a Moondream 3 model in FP8"},
+    {"Fp8", {"model.text.blocks.0.extra", "F8_E5M2", {1}, "x"}, "weights in FP8"},
+    {"PackedInt4",
+     {"model.text.blocks.0.mlp.fc1.weight.packed", "U8", {1}, "x"},
+     "packed 4-bit weights"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Checkpoint, OtherModels, testing::ValuesIn(kOtherModels),
+                         [](const auto &test) { return std::string(test.param.claim); });
+
+TEST(Checkpoint, ForeignModelIsNoMoondream) {
+  const TempDir dir;
+  write_model(dir, {{"layers.0.mlp.gate.weight", "F32", {1}, "1234"}});
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "not a Moondream model") && says(error, "\"layers.0.mlp.gate.weight\""))
+      << error.what();
+}
+
+TEST(Checkpoint, FileWithoutTensorsIsNoModel) {
+  const TempDir dir;
+  write_model(dir, {});
+  EXPECT_TRUE(says(error_of([&] { load_checkpoint(dir.path()); }), "holds no tensors"));
+}
+
+// ---- Bad input -------------------------------------------------------------------------------
+
+TEST(Checkpoint, MissingModelIsNotFound) {
+  const TempDir dir;
+  EXPECT_EQ(error_of([&] { load_checkpoint(dir / "gone"); }).kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(error_of([&] { load_checkpoint(dir.path()); }).kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(error_of([&] { load_checkpoint({}); }).kind(), ErrorKind::kNotFound);
+}
+
+TEST(Checkpoint, TextFileIsUnreadable) {
+  const TempDir dir;
+  const auto path = write_file(dir / "model.safetensors", "This is not a model, but a sentence.");
+  EXPECT_EQ(error_of([&] { load_checkpoint(path); }).kind(), ErrorKind::kRead);
+}
+
+// Truncated anywhere: in the length, in the header, in the data.
+TEST(Checkpoint, TruncatedModelIsUnreadable) {
+  const TempDir dir;
+  std::filesystem::copy_file(kTiny / "config.json", dir / "config.json");
+  const auto path = dir / "model.safetensors";
+  write_file(path, file_contents(kTiny / "model.safetensors"));
+  std::mt19937 random(5);
+  for (std::uintmax_t size = std::filesystem::file_size(path); size > 0;) {
+    size = std::min<std::uintmax_t>(size - 1, size - random() % (size / 8 + 1));
+    std::filesystem::resize_file(path, size);
+    EXPECT_EQ(error_of([&] { load_checkpoint(dir.path()); }).kind(), ErrorKind::kRead) << size;
+  }
+}
+
+// A damaged header of a whole model is refused or changes nothing that matters: only Error escapes.
+TEST(Checkpoint, DamagedModelsAreRefusedOrComplete) {
+  const TempDir dir;
+  write_model(dir, raw_tensors(tensors_of(small_config())));
+  const std::string good = file_contents(dir / "model.safetensors");
+  const std::size_t header_end =
+      8 + static_cast<unsigned char>(good[0]) + 256 * static_cast<unsigned char>(good[1]);
+  ASSERT_EQ(good[header_end - 1], '}');
+  std::mt19937 random(6);
+  constexpr std::string_view kReplacements = "\"{}[]:,-0123456789.BF8IU\\ \xFFtext";
+  int refused = 0;
+  constexpr int kTrials = 3000;
+  for (int i = 0; i < kTrials; ++i) {
+    std::string damaged = good;
+    damaged[random() % header_end] = kReplacements[random() % kReplacements.size()];
+    write_file(dir / "model.safetensors", damaged);
+    try {
+      EXPECT_EQ(load_checkpoint(dir.path()).tensors().size(),
+                expected_tensors(small_config()).size());
+    } catch (const Error &error) {
+      EXPECT_TRUE(error.kind() == ErrorKind::kRead || error.kind() == ErrorKind::kMismatch)
+          << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, kTrials * 8 / 10);  // the rest hit the same byte again, or the metadata
+}
+
+}  // namespace
+}  // namespace moondream
