@@ -1,0 +1,108 @@
+// Samples of one element on their way through an engine.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "engine.h"
+#include "gstmoondreamerror.h"
+#include "gstmoondreammeta.h"
+#include "prompts.h"
+
+namespace moondream {
+
+// What a sample is taken of. Each time may be GST_CLOCK_TIME_NONE.
+struct SampledFrame {
+  GstClockTime pts = GST_CLOCK_TIME_NONE;
+  GstClockTime running_time = GST_CLOCK_TIME_NONE;
+  GstClockTime stream_time = GST_CLOCK_TIME_NONE;
+  gint width = 0, height = 0;  // pixels
+};
+
+// One frame that was, or is to be, looked at.
+struct Sample {
+  // Constant once the sample is submitted.
+  guint64 serial = 0;  // from 1
+  SampledFrame frame;
+  PromptList asked;
+  std::chrono::steady_clock::time_point submitted;
+
+  // Set by the thread that finishes the sample, then `finished`, then constant: to be read only
+  // after seeing `finished` set.
+  FrameAnalysis analysis;          // status fresh, or failed
+  std::optional<Failure> failure;  // cancellation included
+
+  std::atomic<bool> finished = false;
+};
+
+// What an element asks for and what became of it, since it was made.
+struct FrameSamplerStats {
+  guint64 samples = 0;    // submitted, or failed before that
+  guint64 results = 0;    // finished with a result
+  guint64 failed = 0;     // finished without
+  guint64 skipped = 0;    // cancelled, refused or replaced by a newer one
+  guint64 discarded = 0;  // boxes and points that made no sense
+  // From submission to result, of the samples with a result.
+  std::chrono::nanoseconds latency_min{0}, latency_max{0}, latency_sum{0};
+};
+
+// Hands frames to a stream of an engine and keeps the newest result.
+//
+// Every sample belongs to an epoch. forget() begins a new one: what was in flight is cancelled, and
+// however late it comes, it is ignored. Callbacks of the engine own the state that they write, so
+// they may come when the sampler is gone.
+//
+// Thread-safety: safe. No lock is held while the engine or the observer is called.
+class FrameSampler {
+ public:
+  // Called for every sample that finishes in its own epoch, on whatever thread finished it. Must
+  // not throw and must own what it uses.
+  using Observer = std::function<void(const std::shared_ptr<const Sample> &sample)>;
+
+  explicit FrameSampler(std::shared_ptr<Engine> engine);
+  ~FrameSampler();
+
+  const ModelInfo &model() const { return model_; }
+
+  // Opens the stream, once, before the first submit().
+  void open(const StreamOptions &options, Observer observer);
+
+  // Releases stream and engine; results and counters stay. What is in flight is cancelled.
+  void close();
+
+  // Makes the picture with `picture` and submits it. Always returns the sample: a failure on the
+  // way finishes it, and the observer hears of it before this returns. May block if the stream
+  // waits on overflow.
+  std::shared_ptr<const Sample> submit(
+      const SampledFrame &frame, const PromptList &asked, const GenerationSettings &settings,
+      const std::function<std::shared_ptr<const Image>()> &picture);
+
+  // Cancels what is in flight and drops the newest result.
+  void forget();
+
+  // The finished sample of the highest serial in this epoch, failed ones included, cancelled ones
+  // not, or null.
+  std::shared_ptr<const Sample> newest() const;
+
+  // Samples of this epoch that are not finished.
+  std::size_t in_flight() const;
+
+  FrameSamplerStats stats() const;
+
+ private:
+  struct State;
+
+  static void finish(State &state, const std::shared_ptr<Sample> &sample, guint64 epoch,
+                     const Outcome &outcome) noexcept;
+
+  const ModelInfo model_;
+  const std::shared_ptr<State> state_;  // its members say what protects them
+};
+
+}  // namespace moondream

@@ -1,0 +1,309 @@
+/**
+ * SECTION:element-moondreamfilter
+ * @title: moondreamfilter
+ *
+ * Runs a Moondream vision-language model on samples of a video stream and puts what it saw on the
+ * buffers: boxes and points of what is described in words, answers to a question, captions. Pixels
+ * are never touched.
+ *
+ * It takes raw video of every format in system memory. Each buffer that leaves carries a
+ * GstCustomMeta "moondream" with the result, its age and how it came to be; boxes are there as
+ * GstVideoRegionOfInterestMeta too, and as GstAnalyticsODMtd where GStreamer has them. Each
+ * finished sample is also an element message "moondream-result" on the bus.
+ *
+ * How long frames wait is decided by #moondreamfilter:mode. In async mode they do not wait: each
+ * takes the newest result along, and a sample that is due while the model is busy is taken when it
+ * is ready, from the frame that comes then. What is in flight at EOS, at a flush or at a new
+ * segment is cancelled. In sync mode a sampled frame leaves with its own result and the frames
+ * behind it wait in order; what is in flight at EOS is awaited. A live pipeline is told how long
+ * frames were kept at most, by a latency message whenever that grows by more than a quarter.
+ *
+ * The status of a frame is fresh if the result is its own, held if it is an earlier frame's,
+ * pending if there is none that is not older than #moondreamfilter:max-age or if nothing is asked,
+ * and failed from a failed sample to the next that succeeds. A frame without timestamp is sampled
+ * if every frame is, or if it is the first; how old a result is for it is not known, so it is
+ * pending unless #moondreamfilter:max-age is unlimited or the result its own. Timestamps that go
+ * back before the last sample, a flush, a new stream and a new segment void all results. New caps
+ * do not: coordinates are fractions of the frame.
+ *
+ * The model is loaded on the way from READY to PAUSED, which takes as long as that takes and cannot
+ * be interrupted, and released on the way back. Elements with the same model, device and precision
+ * share one.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 filesrc location=scene.mkv ! decodebin ! videoconvert ! moondreamfilter
+ * detect="face,license plate" caption=short ! moondreamoverlay ! videoconvert ! autovideosink
+ * ]|
+ * |[
+ * gst-launch-1.0 -m v4l2src ! videoconvert ! moondreamfilter model=/models/moondream2 query="Is
+ * anybody at the door?" sample-rate=1/2 ! fakesink
+ * ]|
+ *
+ * Since: 0.1
+ */
+#include "gstmoondreamfilter.h"
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "engine.h"
+#include "filter_properties.h"
+#include "filter_run.h"
+#include "gstmoondreamerror.h"
+#include "gstmoondreamframe.h"
+#include "gstmoondreammeta.h"
+#include "pointers.h"
+
+GST_DEBUG_CATEGORY(gst_moondream_filter_debug);
+#define GST_CAT_DEFAULT gst_moondream_filter_debug
+
+using moondream::BufferPtr;
+using moondream::Engine;
+using moondream::Error;
+using moondream::ErrorKind;
+using moondream::EventPtr;
+using moondream::FilterRun;
+using moondream::FilterSettings;
+using moondream::guarded;
+using moondream::SharedSettings;
+
+namespace {
+
+struct FilterPrivate {
+  GstPad *sink = nullptr;  // the element's, constant
+  GstPad *src = nullptr;   // the element's, constant
+  const std::shared_ptr<SharedSettings> settings = std::make_shared<SharedSettings>();
+
+  std::mutex lock;
+  // Of the last start; usable from READY -> PAUSED to PAUSED -> READY, then only for its counters.
+  std::shared_ptr<FilterRun> run;  // the pointer: lock
+};
+
+}  // namespace
+
+struct _GstMoondreamFilter {
+  GstElement parent;
+  FilterPrivate *priv;
+};
+
+G_DEFINE_TYPE_WITH_CODE(GstMoondreamFilter, gst_moondream_filter, GST_TYPE_ELEMENT,
+                        GST_DEBUG_CATEGORY_INIT(gst_moondream_filter_debug, "moondreamfilter", 0,
+                                                "Moondream on video streams"))
+GST_ELEMENT_REGISTER_DEFINE(moondreamfilter, "moondreamfilter", GST_RANK_NONE,
+                            GST_TYPE_MOONDREAM_FILTER)
+
+#define FRAME_CAPS GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
+
+static std::shared_ptr<FilterRun> get_run(FilterPrivate *priv) {
+  const std::lock_guard guard(priv->lock);
+  return priv->run;
+}
+
+static void set_run(FilterPrivate *priv, std::shared_ptr<FilterRun> run) {
+  const std::lock_guard guard(priv->lock);
+  priv->run.swap(run);  // the old one is freed after the lock
+}
+
+// ---- Start and stop --------------------------------------------------------------------------
+
+static void gst_moondream_filter_loop(gpointer pad);
+
+static std::string model_path(const FilterSettings &settings) {
+  if (!settings.model.empty()) return settings.model;
+  const gchar *variable = g_getenv("MOONDREAM_MODEL");
+  return variable && *variable ? variable : MOONDREAM_DEFAULT_MODEL;
+}
+
+static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
+  auto priv = self->priv;
+  return guarded(GST_ELEMENT(self), "moondream::Engine::acquire()", gboolean{FALSE}, [&] {
+    const FilterSettings settings = priv->settings->copy();
+    if (settings.prompts->empty()) {
+      throw Error(ErrorKind::kSettings,
+                  "Nothing is asked about the video: set at least one of the properties detect, "
+                  "point, query and caption.");
+    }
+    const std::string model = model_path(settings);
+    if (!g_file_test(model.c_str(), G_FILE_TEST_EXISTS)) {
+      throw Error(ErrorKind::kNotFound,
+                  "There is no model at '" + model +
+                      "': set the property model or the environment variable MOONDREAM_MODEL.");
+    }
+    auto engine = Engine::acquire({.model = model,
+                                   .tokenizer = settings.tokenizer,
+                                   .device = settings.device,
+                                   .precision = settings.precision});
+    GST_INFO_OBJECT(self, "model %s, device %s, precision %s", engine->info().name.c_str(),
+                    engine->info().device.c_str(), engine->info().precision.c_str());
+    set_run(priv, std::make_shared<FilterRun>(GST_ELEMENT(self), priv->sink, priv->src,
+                                              gst_moondream_filter_loop, std::move(engine),
+                                              priv->settings));
+    return gboolean{TRUE};
+  });
+}
+
+static GstStateChangeReturn gst_moondream_filter_change_state(GstElement *element,
+                                                              GstStateChange transition) {
+  auto self = GST_MOONDREAM_FILTER(element);
+  auto priv = self->priv;
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !gst_moondream_filter_start(self)) {
+    return GST_STATE_CHANGE_FAILURE;
+  }
+  const std::shared_ptr<FilterRun> run = get_run(priv);
+  // Deactivating the pads waits for both threads, so they are woken first.
+  if (transition == GST_STATE_CHANGE_PAUSED_TO_READY && run) run->close();
+  const GstStateChangeReturn result =
+      GST_ELEMENT_CLASS(gst_moondream_filter_parent_class)->change_state(element, transition);
+  const bool stopped =
+      transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+      (transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE);
+  if (stopped && run) {
+    run->close();
+    // The upstream thread may have started it while the source pad was deactivated.
+    gst_pad_stop_task(priv->src);
+    run->release();
+  }
+  return result;
+}
+
+// ---- Pads ------------------------------------------------------------------------------------
+
+static GstFlowReturn gst_moondream_filter_chain(GstPad *, GstObject *parent, GstBuffer *data) {
+  auto self = GST_MOONDREAM_FILTER(parent);
+  return guarded(GST_ELEMENT(self), "FilterRun::chain()", GST_FLOW_ERROR, [&] {
+    BufferPtr buffer(data);
+    const auto run = get_run(self->priv);
+    return run ? run->chain(std::move(buffer)) : GST_FLOW_FLUSHING;
+  });
+}
+
+static gboolean gst_moondream_filter_sink_event(GstPad *pad, GstObject *parent, GstEvent *data) {
+  auto self = GST_MOONDREAM_FILTER(parent);
+  auto priv = self->priv;
+  return guarded(GST_ELEMENT(self), "FilterRun::serialized_event()", gboolean{FALSE}, [&] {
+    EventPtr event(data);
+    const auto run = get_run(priv);
+    if (run && GST_EVENT_TYPE(data) == GST_EVENT_FLUSH_START) {
+      // Downstream first, so that a push that is under way ends.
+      const gboolean forwarded = gst_pad_push_event(priv->src, event.release());
+      run->flush_start();
+      gst_pad_pause_task(priv->src);
+      return forwarded;
+    }
+    const bool serialized =
+        gst_event_type_get_flags(GST_EVENT_TYPE(data)) & GST_EVENT_TYPE_SERIALIZED;
+    if (!run || !serialized) return gst_pad_event_default(pad, parent, event.release());
+    return gboolean{run->serialized_event(std::move(event))};
+  });
+}
+
+static gboolean gst_moondream_filter_sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
+  auto self = GST_MOONDREAM_FILTER(parent);
+  return guarded(GST_ELEMENT(self), "FilterRun::drain()", gboolean{FALSE}, [&] {
+    const auto run = get_run(self->priv);
+    const bool serialized =
+        gst_query_type_get_flags(GST_QUERY_TYPE(query)) & GST_QUERY_TYPE_SERIALIZED;
+    if (serialized && run && !run->drain()) return gboolean{FALSE};
+    return gst_pad_query_default(pad, parent, query);
+  });
+}
+
+static gboolean gst_moondream_filter_src_query(GstPad *pad, GstObject *parent, GstQuery *query) {
+  auto self = GST_MOONDREAM_FILTER(parent);
+  return guarded(GST_ELEMENT(self), "FilterRun::add_latency()", gboolean{FALSE}, [&] {
+    const gboolean answered = gst_pad_query_default(pad, parent, query);
+    const auto run = get_run(self->priv);
+    if (answered && run && GST_QUERY_TYPE(query) == GST_QUERY_LATENCY) run->add_latency(query);
+    return answered;
+  });
+}
+
+static void gst_moondream_filter_loop(gpointer pad) {
+  auto self = GST_MOONDREAM_FILTER(gst_pad_get_parent(GST_PAD(pad)));
+  const bool more = guarded(GST_ELEMENT(self), "FilterRun::output()", false, [&] {
+    const auto run = get_run(self->priv);
+    return run && run->output();
+  });
+  if (!more) gst_pad_pause_task(GST_PAD(pad));
+  gst_object_unref(self);
+}
+
+static gboolean gst_moondream_filter_src_activate_mode(GstPad *pad, GstObject *parent,
+                                                       GstPadMode mode, gboolean active) {
+  if (mode != GST_PAD_MODE_PUSH) return FALSE;
+  // The task is started by the first frame that needs it.
+  if (active) return TRUE;
+  if (const auto run = get_run(GST_MOONDREAM_FILTER(parent)->priv)) run->flush_start();
+  return gst_pad_stop_task(pad);
+}
+
+// ---- GObject ---------------------------------------------------------------------------------
+
+static void gst_moondream_filter_set_property(GObject *object, guint id, const GValue *value,
+                                              GParamSpec *pspec) {
+  auto priv = GST_MOONDREAM_FILTER(object)->priv;
+  if (!moondream::set_filter_property(*priv->settings, id, value)) {
+    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static void gst_moondream_filter_get_property(GObject *object, guint id, GValue *value,
+                                              GParamSpec *pspec) {
+  auto priv = GST_MOONDREAM_FILTER(object)->priv;
+  if (id == moondream::kFilterPropertyStats) {
+    const auto run = get_run(priv);
+    g_value_take_boxed(value, run ? run->stats() : gst_structure_new_empty("moondream-stats"));
+  } else if (!moondream::get_filter_property(*priv->settings, id, value)) {
+    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static void gst_moondream_filter_finalize(GObject *object) {
+  delete GST_MOONDREAM_FILTER(object)->priv;
+  G_OBJECT_CLASS(gst_moondream_filter_parent_class)->finalize(object);
+}
+
+static void gst_moondream_filter_init(GstMoondreamFilter *self) {
+  self->priv = new FilterPrivate;
+  auto priv = self->priv;
+
+  priv->sink = gst_pad_new_from_static_template(&sink_template, "sink");
+  gst_pad_set_chain_function(priv->sink, gst_moondream_filter_chain);
+  gst_pad_set_event_function(priv->sink, gst_moondream_filter_sink_event);
+  gst_pad_set_query_function(priv->sink, gst_moondream_filter_sink_query);
+  GST_PAD_SET_PROXY_CAPS(priv->sink);
+  // Buffers go through as they are, so downstream alone decides how they are to be allocated.
+  GST_PAD_SET_PROXY_ALLOCATION(priv->sink);
+  gst_element_add_pad(GST_ELEMENT(self), priv->sink);
+
+  priv->src = gst_pad_new_from_static_template(&src_template, "src");
+  gst_pad_set_query_function(priv->src, gst_moondream_filter_src_query);
+  gst_pad_set_activatemode_function(priv->src, gst_moondream_filter_src_activate_mode);
+  GST_PAD_SET_PROXY_CAPS(priv->src);
+  gst_element_add_pad(GST_ELEMENT(self), priv->src);
+}
+
+static void gst_moondream_filter_class_init(GstMoondreamFilterClass *klass) {
+  auto object_class = G_OBJECT_CLASS(klass);
+  auto element_class = GST_ELEMENT_CLASS(klass);
+
+  object_class->set_property = gst_moondream_filter_set_property;
+  object_class->get_property = gst_moondream_filter_get_property;
+  object_class->finalize = gst_moondream_filter_finalize;
+  element_class->change_state = gst_moondream_filter_change_state;
+
+  moondream::install_filter_properties(object_class);
+  moondream::register_analysis_meta();
+  gst_element_class_add_static_pad_template(element_class, &sink_template);
+  gst_element_class_add_static_pad_template(element_class, &src_template);
+  gst_element_class_set_static_metadata(
+      element_class, "Moondream filter", "Filter/Analyzer/Video",
+      "Finds, describes and answers questions about what a video shows, by sentence",
+      "The gst-moondream authors");
+}

@@ -1,0 +1,33 @@
+// Video frames of any format as the pictures that models look at.
+#pragma once
+
+#include <gst/video/video.h>
+
+#include <memory>
+
+#include "pointers.h"
+#include "types.h"
+
+namespace moondream {
+
+// Every format that FrameConverter reads, for pad templates.
+#define GST_MOONDREAM_FRAME_FORMATS GST_VIDEO_FORMATS_ALL
+
+// Copies frames of one format and size into RGB pictures of the same size.
+// Thread-safety: one thread at a time; it keeps scratch memory.
+class FrameConverter {
+ public:
+  // Throws FrameError if GStreamer cannot convert the format.
+  explicit FrameConverter(const GstVideoInfo &info);
+
+  // Reads the frame in `buffer`, which is not modified and not kept. Throws FrameError if it
+  // cannot be mapped, or holds less or something else than the format says.
+  std::shared_ptr<const Image> convert(GstBuffer *buffer) const;
+
+ private:
+  GstVideoInfo in_;
+  GstVideoInfo out_;  // RGB, rows tightly packed
+  ConverterPtr converter_;
+};
+
+}  // namespace moondream

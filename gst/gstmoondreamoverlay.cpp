@@ -1,0 +1,330 @@
+/**
+ * SECTION:element-moondreamoverlay
+ * @title: moondreamoverlay
+ * @short_description: draws what moondreamfilter saw
+ *
+ * Draws the result that a buffer carries on its picture: objects as boxes and points as dots, each
+ * with label and score in a colour of the label's own; gaze as rays; caption and answers as wrapped
+ * text at the bottom. Lines and letters are sized so that they are legible from 320x240 to 4K, and
+ * for pixels that are not square.
+ *
+ * It needs a moondreamfilter upstream and works on every raw format that the filter takes, whatever
+ * elements (converters, scalers, rate changers) are in between. It never runs a model. Only the
+ * pixels that a drawing covers are written, and a result that does not change is rendered once,
+ * however many frames carry it. A buffer that carries nothing to draw passes as it is: not copied
+ * and not made writable.
+ *
+ * ## Example launch lines
+ * |[
+ * gst-launch-1.0 videotestsrc num-buffers=60 ! moondreamfilter detect="circle,face" caption=short !
+ * moondreamoverlay ! videoconvert ! autovideosink
+ * ]|
+ * |[
+ * gst-launch-1.0 v4l2src ! videoconvert ! moondreamfilter model=/path/to/moondream2 detect="person"
+ * ! moondreamoverlay max-age=1000000000 ! videoconvert ! autovideosink
+ * ]|
+ *
+ * Since: 0.1
+ */
+#include "gstmoondreamoverlay.h"
+
+#include <gst/video/video.h>
+
+#include <mutex>
+
+#include "gstmoondreamerror.h"
+#include "gstmoondreamframe.h"
+#include "gstmoondreammeta.h"
+#include "overlay_analysis.h"
+#include "overlay_blend.h"
+#include "overlay_scene.h"
+
+using moondream::FrameError;
+using moondream::guarded;
+using moondream::overlay::BlendPlan;
+using moondream::overlay::make_scene;
+using moondream::overlay::Scene;
+using moondream::overlay::SceneRenderer;
+using moondream::overlay::Settings;
+
+GST_DEBUG_CATEGORY_STATIC(gst_moondream_overlay_debug);
+#define GST_CAT_DEFAULT gst_moondream_overlay_debug
+
+namespace {
+
+enum Property {
+  PROP_0,
+  PROP_DRAW_LABELS,
+  PROP_DRAW_SCORES,
+  PROP_DRAW_CAPTION,
+  PROP_FONT,
+  PROP_LINE_WIDTH,
+  PROP_MAX_AGE,
+};
+
+constexpr guint kMaxLineWidth = 256;
+
+struct State {
+  std::mutex settings_lock;  // held for copies only
+  Settings settings;         // protected by settings_lock
+
+  // Streaming thread only.
+  GstVideoInfo info = {};
+  SceneRenderer renderer;
+  Scene scene;           // that `plan` draws
+  BlendPlan plan;        // on frames of `info`
+  bool drawing = false;  // on the buffer that is between prepare_output_buffer and transform_ip
+
+  Settings current_settings() {
+    const std::lock_guard guard(settings_lock);
+    return settings;
+  }
+
+  void forget_drawing() {
+    scene = {};
+    plan = {};
+    drawing = false;
+  }
+};
+
+}  // namespace
+
+struct _GstMoondreamOverlay {
+  GstBaseTransform parent;
+  State *state;
+};
+
+G_DEFINE_FINAL_TYPE(GstMoondreamOverlay, gst_moondream_overlay, GST_TYPE_BASE_TRANSFORM)
+GST_ELEMENT_REGISTER_DEFINE(moondreamoverlay, "moondreamoverlay", GST_RANK_NONE,
+                            GST_TYPE_MOONDREAM_OVERLAY)
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
+                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
+                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
+
+// ---- Properties ------------------------------------------------------------------------------
+
+static void gst_moondream_overlay_set_property(GObject *object, guint id, const GValue *value,
+                                               GParamSpec *pspec) {
+  State *state = GST_MOONDREAM_OVERLAY(object)->state;
+  const std::lock_guard guard(state->settings_lock);
+  Settings &settings = state->settings;
+  switch (id) {
+    case PROP_DRAW_LABELS:
+      settings.draw_labels = g_value_get_boolean(value);
+      break;
+    case PROP_DRAW_SCORES:
+      settings.draw_scores = g_value_get_boolean(value);
+      break;
+    case PROP_DRAW_CAPTION:
+      settings.draw_caption = g_value_get_boolean(value);
+      break;
+    case PROP_FONT:
+      settings.font = g_value_get_string(value) ? g_value_get_string(value) : Settings().font;
+      break;
+    case PROP_LINE_WIDTH:
+      settings.line_width = g_value_get_uint(value);
+      break;
+    case PROP_MAX_AGE:
+      settings.max_age = g_value_get_uint64(value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+static void gst_moondream_overlay_get_property(GObject *object, guint id, GValue *value,
+                                               GParamSpec *pspec) {
+  const Settings settings = GST_MOONDREAM_OVERLAY(object)->state->current_settings();
+  switch (id) {
+    case PROP_DRAW_LABELS:
+      g_value_set_boolean(value, settings.draw_labels);
+      break;
+    case PROP_DRAW_SCORES:
+      g_value_set_boolean(value, settings.draw_scores);
+      break;
+    case PROP_DRAW_CAPTION:
+      g_value_set_boolean(value, settings.draw_caption);
+      break;
+    case PROP_FONT:
+      g_value_set_string(value, settings.font.c_str());
+      break;
+    case PROP_LINE_WIDTH:
+      g_value_set_uint(value, settings.line_width);
+      break;
+    case PROP_MAX_AGE:
+      g_value_set_uint64(value, settings.max_age);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  }
+}
+
+// ---- Streaming -------------------------------------------------------------------------------
+
+static gboolean gst_moondream_overlay_set_caps(GstBaseTransform *transform, GstCaps *caps,
+                                               GstCaps *) {
+  State *state = GST_MOONDREAM_OVERLAY(transform)->state;
+  state->forget_drawing();
+  if (!gst_video_info_from_caps(&state->info, caps)) {
+    GST_ERROR_OBJECT(transform, "unusable caps %" GST_PTR_FORMAT, caps);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean gst_moondream_overlay_stop(GstBaseTransform *transform) {
+  GST_MOONDREAM_OVERLAY(transform)->state->forget_drawing();
+  return TRUE;
+}
+
+// Decides whether anything is to be drawn: only then must the buffer be writable.
+static GstFlowReturn gst_moondream_overlay_prepare_output_buffer(GstBaseTransform *transform,
+                                                                 GstBuffer *input,
+                                                                 GstBuffer **output) {
+  State *state = GST_MOONDREAM_OVERLAY(transform)->state;
+  state->drawing = false;
+  const GstFlowReturn result =
+      guarded(GST_ELEMENT(transform), "rendering the result", GST_FLOW_ERROR, [&] {
+        const auto analysis = moondream::read_analysis(input);
+        if (!analysis) return GST_FLOW_OK;
+        Scene scene = make_scene(*analysis, state->current_settings(), state->info);
+        if (scene != state->scene) {
+          GST_DEBUG_OBJECT(transform, "rendering result %" G_GUINT64_FORMAT, analysis->serial);
+          const auto layers = state->renderer.render(scene);
+          state->plan = BlendPlan(layers, state->info);
+          state->scene = std::move(scene);
+        }
+        state->drawing = !state->plan.empty();
+        return GST_FLOW_OK;
+      });
+  if (result != GST_FLOW_OK) return result;
+  if (!state->drawing) {
+    *output = input;
+    return GST_FLOW_OK;
+  }
+  return GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)
+      ->prepare_output_buffer(transform, input, output);
+}
+
+static GstFlowReturn gst_moondream_overlay_transform_ip(GstBaseTransform *transform,
+                                                        GstBuffer *buffer) {
+  State *state = GST_MOONDREAM_OVERLAY(transform)->state;
+  if (!state->drawing) return GST_FLOW_OK;
+  return guarded(GST_ELEMENT(transform), "drawing on the frame", GST_FLOW_ERROR, [&] {
+    GstVideoFrame frame;
+    if (!gst_video_frame_map(&frame, &state->info, buffer, GST_MAP_READWRITE))
+      throw FrameError("A video frame's memory cannot be written");
+    state->plan.blend(&frame);
+    gst_video_frame_unmap(&frame);
+    return GST_FLOW_OK;
+  });
+}
+
+// ---- Type ------------------------------------------------------------------------------------
+
+static void gst_moondream_overlay_finalize(GObject *object) {
+  delete GST_MOONDREAM_OVERLAY(object)->state;
+  G_OBJECT_CLASS(gst_moondream_overlay_parent_class)->finalize(object);
+}
+
+static void gst_moondream_overlay_init(GstMoondreamOverlay *self) {
+  self->state = new State;
+  // Also leaves allocation queries to downstream, which gets the memory that upstream asks for.
+  gst_base_transform_set_in_place(GST_BASE_TRANSFORM(self), TRUE);
+  // A frame that is marked as a gap is drawn on like any other.
+  gst_base_transform_set_gap_aware(GST_BASE_TRANSFORM(self), TRUE);
+}
+
+static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
+  GST_DEBUG_CATEGORY_INIT(gst_moondream_overlay_debug, "moondreamoverlay", 0,
+                          "Draws what moondreamfilter saw");
+  GObjectClass *object_class = G_OBJECT_CLASS(klass);
+  object_class->set_property = gst_moondream_overlay_set_property;
+  object_class->get_property = gst_moondream_overlay_get_property;
+  object_class->finalize = gst_moondream_overlay_finalize;
+
+  const Settings defaults;
+  const auto flags = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                                              GST_PARAM_MUTABLE_PLAYING);
+  /**
+   * GstMoondreamOverlay:draw-labels:
+   *
+   * Whether boxes and points bear their labels.
+   */
+  g_object_class_install_property(
+      object_class, PROP_DRAW_LABELS,
+      g_param_spec_boolean("draw-labels", "Draw labels", "Write labels at boxes and points",
+                           defaults.draw_labels, flags));
+  /**
+   * GstMoondreamOverlay:draw-scores:
+   *
+   * Whether boxes and points bear their scores, in percent.
+   */
+  g_object_class_install_property(
+      object_class, PROP_DRAW_SCORES,
+      g_param_spec_boolean("draw-scores", "Draw scores",
+                           "Write scores, in percent, at boxes and points", defaults.draw_scores,
+                           flags));
+  /**
+   * GstMoondreamOverlay:draw-caption:
+   *
+   * Whether the caption and the answers to questions are written at the bottom of the frame.
+   */
+  g_object_class_install_property(
+      object_class, PROP_DRAW_CAPTION,
+      g_param_spec_boolean("draw-caption", "Draw caption",
+                           "Write the caption and the answers at the bottom of the frame",
+                           defaults.draw_caption, flags));
+  /**
+   * GstMoondreamOverlay:font:
+   *
+   * The font family, as fontconfig knows it. Characters that it lacks come from other fonts. NULL
+   * is the default.
+   */
+  g_object_class_install_property(object_class, PROP_FONT,
+                                  g_param_spec_string("font", "Font", "Font family of all texts",
+                                                      defaults.font.c_str(), flags));
+  /**
+   * GstMoondreamOverlay:line-width:
+   *
+   * The width of boxes and rays in rows of the frame; 0 chooses one by the frame's size.
+   */
+  g_object_class_install_property(
+      object_class, PROP_LINE_WIDTH,
+      g_param_spec_uint("line-width", "Line width",
+                        "Width of lines in pixels (0 = by the frame's size)", 0, kMaxLineWidth,
+                        defaults.line_width, flags));
+  /**
+   * GstMoondreamOverlay:max-age:
+   *
+   * Results of frames that are longer ago than this are not drawn. By default there is no limit
+   * but that of the moondreamfilter, which attaches no older results than its own max-age.
+   */
+  g_object_class_install_property(
+      object_class, PROP_MAX_AGE,
+      g_param_spec_uint64("max-age", "Maximum age",
+                          "Do not draw results of frames longer ago than this, in nanoseconds "
+                          "(18446744073709551615 = no limit)",
+                          0, G_MAXUINT64, defaults.max_age, flags));
+
+  GstElementClass *element_class = GST_ELEMENT_CLASS(klass);
+  gst_element_class_set_static_metadata(
+      element_class, "Moondream overlay", "Filter/Editor/Video",
+      "Draws boxes, points, gaze, captions and answers of moondreamfilter",
+      "The gst-moondream developers");
+  gst_element_class_add_static_pad_template(element_class, &sink_template);
+  gst_element_class_add_static_pad_template(element_class, &src_template);
+
+  GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS(klass);
+  transform_class->set_caps = gst_moondream_overlay_set_caps;
+  transform_class->stop = gst_moondream_overlay_stop;
+  transform_class->prepare_output_buffer = gst_moondream_overlay_prepare_output_buffer;
+  transform_class->transform_ip = gst_moondream_overlay_transform_ip;
+  transform_class->transform_ip_on_passthrough = FALSE;
+
+  moondream::register_analysis_meta();
+}

@@ -1,0 +1,77 @@
+// Keeps the order of a stream whose frames wait for results.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "frame_sampler.h"
+#include "pointers.h"
+
+namespace moondream {
+
+// A frame on its way out.
+struct QueuedFrame {
+  BufferPtr buffer;
+  std::shared_ptr<const Sample> sample;  // of this frame; null: none was taken
+  int width = 0, height = 0;             // pixels
+  bool asked = true;                     // false: nothing was asked about the stream at this frame
+  GstClockTime max_age = GST_CLOCK_TIME_NONE;  // of a result that this frame may show
+  std::chrono::steady_clock::time_point arrived;
+};
+
+// An event, or, if that is null, a frame.
+struct QueueItem {
+  EventPtr event;
+  QueuedFrame frame;
+};
+
+// Frames and events between one thread that puts and one that takes. The head is given out when
+// its sample, if it has one, is finished; nothing overtakes it.
+// Thread-safety: safe.
+class OutputQueue {
+ public:
+  // Frames wait for a result, and so do the ones behind them until the next sample is reached. More
+  // than this many bytes of frames wait only if it is a single one: 40 frames of 1080p in I420.
+  static constexpr gsize kMaxBytes = 128 << 20;
+
+  // These three return what the stream is at: GST_FLOW_OK, or the reason for which nothing goes
+  // in any more, set by stop(). They block until then or until:
+  GstFlowReturn put(QueueItem item);                             // there is room for it
+  GstFlowReturn wait_until(const std::function<bool()> &ready);  // `ready`, asked at each wake()
+  GstFlowReturn wait_until_drained();                            // everything was taken and done
+
+  // Blocks until the head may leave and moves it to `item`; false once stopped. It counts as in the
+  // queue until done().
+  bool take(QueueItem &item);
+  void done();
+
+  // To be called when a sample has finished.
+  void wake();
+
+  // Empties the queue and ends all waiting with `reason`, which is not GST_FLOW_OK.
+  void stop(GstFlowReturn reason);
+
+  // Makes a stopped queue usable again, unless it is closed.
+  void start();
+
+  // stop(GST_FLOW_FLUSHING) for good.
+  void close();
+
+ private:
+  mutable std::mutex lock_;  // protects all below; no other lock is taken with it held, but the
+                             // sampler's by `ready`
+  std::condition_variable changed_;
+  std::deque<QueueItem> items_;
+  gsize bytes_ = 0;     // of the frames in items_
+  bool taken_ = false;  // an item is out and not done()
+  GstFlowReturn flow_ = GST_FLOW_OK;
+  bool closed_ = false;
+};
+
+}  // namespace moondream

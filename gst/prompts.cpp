@@ -1,0 +1,133 @@
+#include "prompts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "pointers.h"
+
+namespace moondream {
+namespace {
+
+std::string valid_utf8(const std::string &text) {
+  return TextPtr(g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()))).get();
+}
+
+std::string trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const auto first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
+}
+
+std::vector<std::string> split(const std::string &list) {
+  std::vector<std::string> items;
+  std::string_view rest = list;
+  for (bool more = true; more;) {
+    const auto comma = rest.find(',');
+    more = comma != std::string_view::npos;
+    std::string item = valid_utf8(trimmed(rest.substr(0, comma)));
+    if (!item.empty() && std::find(items.begin(), items.end(), item) == items.end()) {
+      items.push_back(std::move(item));
+    }
+    if (more) rest.remove_prefix(comma + 1);
+  }
+  return items;
+}
+
+// NaN becomes 0: a score that is not a number speaks for nothing.
+double clamped_score(double score) { return std::isnan(score) ? 0 : std::clamp(score, 0.0, 1.0); }
+
+// NaN stays NaN.
+double clamped(double coordinate) { return std::clamp(coordinate, 0.0, 1.0); }
+
+// Adds one prompt's result to `out`.
+class Adder {
+ public:
+  Adder(const std::string &text, int position, Assembled &out)
+      : text_(text), position_(position), out_(out) {}
+
+  void operator()(const CaptionResult &result) { out_.analysis.caption = valid_utf8(result.text); }
+
+  void operator()(const QueryResult &result) {
+    out_.analysis.answers.push_back({text_, valid_utf8(result.answer)});
+  }
+
+  void operator()(const DetectResult &result) {
+    for (const ScoredBox &found : result.objects) {
+      const Box box{clamped(found.box.x_min), clamped(found.box.y_min), clamped(found.box.x_max),
+                    clamped(found.box.y_max)};
+      // Comparisons with NaN are false, so this drops those too.
+      if (box.x_min < box.x_max && box.y_min < box.y_max) {
+        auto &objects = out_.analysis.objects;
+        const auto id = static_cast<guint>(objects.size());
+        objects.push_back({text_, clamped_score(found.score), box, id, position_});
+      } else {
+        ++out_.discarded;
+      }
+    }
+  }
+
+  void operator()(const PointResult &result) {
+    for (const ScoredPoint &found : result.points) {
+      const Point point{clamped(found.point.x), clamped(found.point.y)};
+      if (std::isnan(point.x) || std::isnan(point.y)) {
+        ++out_.discarded;
+      } else {
+        out_.analysis.points.push_back({text_, clamped_score(found.score), point});
+      }
+    }
+  }
+
+  // Nothing asks for gazes yet, so one is an answer to something else.
+  void operator()(const GazeResult &) {
+    throw Error(ErrorKind::kFailed, "The model answered with a gaze that was not asked for.");
+  }
+
+ private:
+  const std::string &text_;
+  const int position_;
+  Assembled &out_;
+};
+
+}  // namespace
+
+PromptList make_prompts(const std::string &detect, const std::string &point,
+                        const std::string &query, std::optional<CaptionLength> caption) {
+  PromptList list;
+  const auto add = [&list](Prompt prompt, std::string text, int position) {
+    list.prompts.push_back(std::move(prompt));
+    list.texts.push_back(std::move(text));
+    list.positions.push_back(position);
+  };
+  int position = 0;
+  for (const std::string &object : split(detect)) add(DetectPrompt{object}, object, position++);
+  position = 0;
+  for (const std::string &object : split(point)) add(PointPrompt{object}, object, position++);
+  if (const std::string question = valid_utf8(trimmed(query)); !question.empty()) {
+    add(QueryPrompt{.question = question}, question, 0);
+  }
+  if (caption) add(CaptionPrompt{*caption}, {}, 0);
+  return list;
+}
+
+Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &results) {
+  if (results.size() != asked.prompts.size()) {
+    throw Error(ErrorKind::kFailed, "The model answered " + std::to_string(results.size()) +
+                                        " of " + std::to_string(asked.prompts.size()) +
+                                        " prompts.");
+  }
+  Assembled out;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    // Both variants list the same kinds in the same order.
+    if (results[i].index() != asked.prompts[i].index()) {
+      throw Error(ErrorKind::kFailed, "The model answered prompt " + std::to_string(i) +
+                                          " with another kind of result.");
+    }
+    std::visit(Adder(asked.texts[i], asked.positions[i], out), results[i]);
+  }
+  return out;
+}
+
+}  // namespace moondream
