@@ -1,0 +1,26 @@
+// Results of moondreamfilter as `gst-launch-1.0 -m` prints them, and as JSON.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scene.h"
+
+namespace scenes {
+
+// One result with the fields "pts", "running_time", "stream_time", "serial", "status", "age",
+// "width", "height", "model", "objects", "points", "gaze", "caption" and "answers", as far as the
+// message has them. "pts" is that of the frame which the result is about. Times are in nanoseconds,
+// null where unknown; coordinates in fractions of the frame.
+using ResultJson = nlohmann::ordered_json;
+
+// Reads a line of output. Nothing if it is not about a result. Throws std::runtime_error if it is,
+// but cannot be understood. gst_init() must have been called. Thread-safety: safe.
+std::optional<ResultJson> parse_result_message(const std::string &line);
+
+// The objects of a result.
+std::vector<LabelledBox> objects_of(const ResultJson &result);
+
+}  // namespace scenes
