@@ -61,7 +61,9 @@ void use_cpu_threads(c10::ScalarType dtype) {
   // work by spinning, would take their cores: on two cores OpenBLAS then needs 3.4 ms instead of
   // 0.03 for a product of 729 x 32 x 96. bfloat16 products are made by LibTorch's own threads.
   const bool own_threads = dtype == c10::kFloat && !at::hasMKL();
-  at::set_num_threads(own_threads ? 1 : cores);
+  const int wanted = own_threads ? 1 : cores;
+  // Setting it drops what oneDNN has prepared, even if it is the same.
+  if (at::get_num_threads() != wanted) at::set_num_threads(wanted);
 }
 
 }  // namespace moondream

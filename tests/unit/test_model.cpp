@@ -17,8 +17,12 @@ const std::filesystem::path kTiny =
     std::filesystem::path(MOONDREAM_TEST_DATA) / "golden" / "moondream2-tiny";
 
 const Model &tiny() {
-  static const auto model =
-      Model::load({.model = kTiny.string(), .device = "cpu", .precision = Precision::kFloat32});
+  static const auto model = [] {
+    auto loaded =
+        Model::load({.model = kTiny.string(), .device = "cpu", .precision = Precision::kFloat32});
+    loaded->use_cpu_threads();
+    return loaded;
+  }();
   return *model;
 }
 
