@@ -2,8 +2,7 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <new>
+#include <utility>
 
 namespace moondream {
 

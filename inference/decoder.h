@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <variant>
 #include <vector>
 
 #include "kv_cache.h"

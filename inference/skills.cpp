@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "sampler.h"
 
@@ -18,10 +19,6 @@ void append(std::vector<std::int64_t> &ids, const std::vector<int> &more) {
 
 void append(std::vector<std::int64_t> &ids, const TokenIds &more) {
   ids.insert(ids.end(), more.begin(), more.end());
-}
-
-std::string decode(const Tokenizer &tokenizer, const std::vector<int> &ids) {
-  return tokenizer.decode(ids);
 }
 
 std::size_t code_points(const std::string &utf8) {
@@ -217,7 +214,7 @@ Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSet
     logits = co_await sequence.logits();
     logits[config_.answer_id].fill_(kNever);
   }
-  co_return decode(tokenizer_, ids);
+  co_return tokenizer_.decode(ids);
 }
 
 // Port of _generate_reasoning.
@@ -260,7 +257,7 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
   Reasoning reasoning;
   std::size_t start = 0;
   for (const Chunk &chunk : chunks) {
-    const std::string text = decode(tokenizer_, chunk.ids);
+    const std::string text = tokenizer_.decode(chunk.ids);
     const std::size_t end = start + code_points(text);
     if (chunk.coordinates.size() > 1) {
       Grounding grounding{start, end, {}};
