@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "caught_error.h"
+
 namespace moondream {
 
 Sequence::Sequence(const TextModel &text, const KvCache *prefix, std::stop_token cancelled,
@@ -109,8 +111,8 @@ std::vector<Generated> Decoder::run(std::span<Task<PromptResult>> tasks,
     }
     try {
       results.emplace_back(tasks[i].take());
-    } catch (const Error &error) {
-      results.emplace_back(error);
+    } catch (...) {
+      results.emplace_back(caught_error("generating"));
     }
   }
   return results;

@@ -89,7 +89,7 @@ class Decoder {
 
   // Runs the tasks to their ends; `sequences` are what they co_await, in the same order. A task
   // whose sequence is cancelled ends with Error{kCancelled} before the next token, one that throws
-  // with its Error; neither disturbs the others. Thread-safety: safe.
+  // with that, made an Error; neither disturbs the others. Thread-safety: safe.
   std::vector<Generated> run(std::span<Task<PromptResult>> tasks,
                              std::span<Sequence *const> sequences) const;
 

@@ -121,6 +121,7 @@ std::vector<std::shared_ptr<const EncodedImage>> Model::encode(
     std::span<const ImageView> images, const std::function<bool()> &cancelled,
     const Trace &trace) const try {
   const c10::InferenceMode guard;
+  if (images.empty()) return {};
   const VisionConfig &config = impl_->config.vision;
   std::vector<Crops> crops;
   std::vector<at::Tensor> pixels;
@@ -130,7 +131,6 @@ std::vector<std::shared_ptr<const EncodedImage>> Model::encode(
         crops.back().pixels.data(),
         {crops.back().count, config.crop_size, config.crop_size, config.in_channels}, at::kByte));
   }
-  if (images.empty()) return {};
   const at::Tensor features = impl_->vision.encode(at::cat(pixels), cancelled);
 
   std::vector<at::Tensor> prefixes;

@@ -5,10 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "skills.h"
+#include "test_support.h"
 
 namespace moondream {
 namespace {
@@ -45,36 +45,26 @@ std::variant<PromptResult, Error> ask(const Generation &generation) {
 }
 
 ErrorKind load_error(const ModelSpec &spec, const std::string &named) {
-  try {
-    Model::load(spec);
-  } catch (const Error &error) {
-    EXPECT_NE(std::string(error.what()).find(named), std::string::npos) << error.what();
-    return error.kind();
-  }
-  ADD_FAILURE() << "loaded " << spec.model;
-  return ErrorKind::kFailed;
+  const Error error = test::error_of([&] { Model::load(spec); });
+  EXPECT_TRUE(test::says(error, named)) << error.what();
+  return error.kind();
 }
 
 // A folder of its own with some of the tiny model's files.
 class Files {
  public:
-  Files() : path_(std::filesystem::temp_directory_path() / "moondream-test-model-XXXXXX") {
-    std::string name = path_.string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Files() { std::filesystem::remove_all(path_); }
   Files &take(const std::string &file) {
-    std::filesystem::copy_file(kTiny / file, path_ / file);
+    std::filesystem::copy_file(kTiny / file, folder_ / file);
     return *this;
   }
   Files &write(const std::string &file, const std::string &text) {
-    std::ofstream(path_ / file) << text;
+    test::write_file(folder_ / file, text);
     return *this;
   }
-  std::string path() const { return path_.string(); }
+  std::string path() const { return folder_.path().string(); }
 
  private:
-  std::filesystem::path path_;
+  test::TempDir folder_;
 };
 
 TEST(ModelLoad, NamesWhatIsMissing) {
