@@ -85,6 +85,19 @@ class Adder {
     throw Error(ErrorKind::kFailed, "The model answered with a gaze that was not asked for.");
   }
 
+  void operator()(const FaceGazeResult &result) {
+    for (const FaceGaze &found : result.faces) {
+      if (!found.gaze) continue;
+      const Point from{clamped(found.eyes.x), clamped(found.eyes.y)};
+      const Point to{clamped(found.gaze->x), clamped(found.gaze->y)};
+      if (std::isnan(from.x + from.y + to.x + to.y)) {
+        ++out_.discarded;
+      } else {
+        out_.analysis.gaze.push_back({from, to});
+      }
+    }
+  }
+
  private:
   const std::string &text_;
   const int position_;

@@ -55,13 +55,12 @@ c10::ScalarType select_precision(Precision precision, c10::Device device) {
   return device.is_cuda() || cpu_multiplies_bfloat16() ? c10::kBFloat16 : c10::kFloat;
 }
 
-void use_cpu_threads(c10::ScalarType dtype) {
-  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+void use_cpu_threads(c10::ScalarType dtype, int most) {
   // A BLAS other than MKL multiplies float32 with threads of its own. LibTorch's, which wait for
   // work by spinning, would take their cores: on two cores OpenBLAS then needs 3.4 ms instead of
   // 0.03 for a product of 729 x 32 x 96. bfloat16 products are made by LibTorch's own threads.
   const bool own_threads = dtype == c10::kFloat && !at::hasMKL();
-  const int wanted = own_threads ? 1 : cores;
+  const int wanted = own_threads ? 1 : most;
   // Setting it drops what oneDNN has prepared, even if it is the same.
   if (at::get_num_threads() != wanted) at::set_num_threads(wanted);
 }

@@ -19,8 +19,8 @@ c10::Device select_device(const std::string &device);
 c10::ScalarType select_precision(Precision precision, c10::Device device);
 
 // Sets LibTorch's number of threads for the calling thread, as products of `dtype` on the CPU want
-// it. It is each thread's own, and LibTorch begins with one in some builds, with all in others.
-// Thread-safety: safe.
-void use_cpu_threads(c10::ScalarType dtype);
+// it, but `most` (>= 1) at most. It is each thread's own, and LibTorch begins with one in some
+// builds, with all in others. Thread-safety: safe.
+void use_cpu_threads(c10::ScalarType dtype, int most);
 
 }  // namespace moondream

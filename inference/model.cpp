@@ -113,8 +113,8 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
 
 const ModelInfo &Model::info() const { return impl_->info; }
 
-void Model::use_cpu_threads() const {
-  moondream::use_cpu_threads(impl_->text.options().dtype().toScalarType());
+void Model::use_cpu_threads(int most) const {
+  moondream::use_cpu_threads(impl_->text.options().dtype().toScalarType(), most);
 }
 
 std::vector<std::shared_ptr<const EncodedImage>> Model::encode(

@@ -57,7 +57,8 @@ class Model {
 
   // Gives the calling thread the number of LibTorch threads that this model is fastest with. For
   // threads that belong to whoever calls, such as a pool's: it stays when the call is over.
-  void use_cpu_threads() const;
+  // most: >= 1, all that it may have.
+  void use_cpu_threads(int most) const;
 
   // Encodes pictures, the crops of all of them together; one result for each, in order.
   // `cancelled` is asked between vision blocks and ends the call with Error{kCancelled}.

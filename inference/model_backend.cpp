@@ -13,17 +13,17 @@ class ModelBackend : public Backend {
   explicit ModelBackend(std::unique_ptr<const Model> model) : model_(std::move(model)) {}
 
   ModelInfo info() const override { return model_->info(); }
-  std::vector<Outcome> run(std::span<const Job> jobs) override;
+  std::vector<Outcome> run(std::span<const Job> jobs, int threads) override;
 
  private:
   const std::unique_ptr<const Model> model_;
 };
 
-std::vector<Outcome> ModelBackend::run(std::span<const Job> jobs) {
-  model_->use_cpu_threads();
+std::vector<Outcome> ModelBackend::run(std::span<const Job> jobs, int threads) {
+  model_->use_cpu_threads(threads);
   std::vector<ImageView> pictures;
   for (const Job &job : jobs) {
-    if (job.request->image) pictures.push_back(job.request->image->view());
+    if (job.image) pictures.push_back(job.image->view());
   }
   const auto all_cancelled = [&] {
     return std::ranges::all_of(jobs, [](const Job &job) { return job.cancelled.stop_requested(); });
@@ -33,7 +33,7 @@ std::vector<Outcome> ModelBackend::run(std::span<const Job> jobs) {
   std::vector<Generation> generations;
   auto image = encoded.begin();
   for (const Job &job : jobs) {
-    const auto own = job.request->image ? *image++ : nullptr;
+    const auto own = job.image ? *image++ : nullptr;
     for (const Prompt &prompt : job.request->prompts) {
       generations.push_back({own, prompt, job.request->settings, job.cancelled});
     }

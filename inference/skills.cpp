@@ -78,6 +78,9 @@ Task<PromptResult> Skills::dispatch(const Prompt &prompt, const GenerationSettin
       return skills.point(p, settings, sequence);
     }
     Task<PromptResult> operator()(const GazePrompt &p) const { return skills.gaze(p, sequence); }
+    Task<PromptResult> operator()(const FaceGazePrompt &) const {
+      throw Error(ErrorKind::kSettings, "the gaze of all faces is more than one generation");
+    }
   };
   return std::visit(Dispatch{*this, settings, sequence}, prompt);
 }

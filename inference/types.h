@@ -92,7 +92,11 @@ struct GazePrompt {
   bool force_detect = false;  // answer even if the model thinks the gaze leaves the picture
 };
 
-using Prompt = std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt>;
+// Where each face that the model finds looks.
+struct FaceGazePrompt {};
+
+using Prompt =
+    std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt, FaceGazePrompt>;
 
 struct GenerationSettings {
   double temperature = 0;  // 0 = greedy; else >= 0, softmax temperature of text tokens
@@ -148,9 +152,19 @@ struct GazeResult {
   std::optional<Point> gaze;  // absent: the gaze leaves the picture
 };
 
+struct FaceGaze {
+  ScoredBox face;
+  Point eyes;                 // where the gaze begins
+  std::optional<Point> gaze;  // absent: the gaze leaves the picture
+};
+
+struct FaceGazeResult {
+  std::vector<FaceGaze> faces;
+};
+
 // Holds the alternative at the same position as its Prompt does.
 using PromptResult =
-    std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult>;
+    std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult, FaceGazeResult>;
 
 // ---- Models ----------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 #include "worker_pool.h"
 
+#include <algorithm>
 #include <chrono>
 #include <span>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -34,9 +36,9 @@ std::string mistake(const Result &result, const Request &request) {
 }
 
 // One outcome for each job, whatever the backend does.
-std::vector<Outcome> run(Backend &backend, std::span<const Job> jobs) {
+std::vector<Outcome> run(Backend &backend, std::span<const Job> jobs, int threads) {
   try {
-    std::vector<Outcome> outcomes = backend.run(jobs);
+    std::vector<Outcome> outcomes = backend.run(jobs, threads);
     if (outcomes.size() != jobs.size()) {
       throw Error(ErrorKind::kFailed, "the backend returned " + std::to_string(outcomes.size()) +
                                           " outcomes for " + std::to_string(jobs.size()) +
@@ -60,13 +62,16 @@ std::vector<Outcome> run(Backend &backend, const Batch &batch, std::stop_token s
   std::vector<Job> jobs;
   jobs.reserve(batch.size());
   for (const auto &submission : batch) {
-    jobs.push_back({&submission->request, submission->stop.get_token()});
+    const Request &request = submission->request;
+    jobs.push_back({.request = &request,
+                    .image = request.image.get(),
+                    .cancelled = submission->stop.get_token()});
   }
   // A process that exits does not cancel its requests, it only stops this thread.
   const std::stop_callback stop_jobs(stop, [&batch] {
     for (const auto &submission : batch) submission->stop.request_stop();
   });
-  return run(backend, jobs);
+  return run(backend, jobs, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
 void work(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std::stop_token stop) {

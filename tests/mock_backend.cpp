@@ -31,6 +31,13 @@ Result result_with(const Request &request, const std::string &text,
                        },
                        [&](const DetectPrompt &) -> PromptResult { return DetectResult{boxes}; },
                        [&](const PointPrompt &) -> PromptResult { return PointResult{points}; },
+                       [&](const FaceGazePrompt &) -> PromptResult {
+                         FaceGazeResult gazes;
+                         for (const ScoredBox &face : boxes) {
+                           gazes.faces.push_back({face, {0.5, 0.4}, Point{0.5, 0.5}});
+                         }
+                         return gazes;
+                       },
                        [&](const GazePrompt &) -> PromptResult {
                          return GazeResult{Point{0.5, 0.5}};
                        },
@@ -158,7 +165,7 @@ class MockModel::MockBackend : public Backend {
 
   ModelInfo info() const override { return {name_, "cpu", "float32", 1234}; }
 
-  std::vector<Outcome> run(std::span<const Job> jobs) override {
+  std::vector<Outcome> run(std::span<const Job> jobs, int) override {
     struct Ended {
       Gate gate;
       std::size_t jobs;

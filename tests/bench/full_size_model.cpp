@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
 
 #include "layers.h"
 #include "tokenizer.h"
@@ -61,7 +62,7 @@ const FullSizeModel &full_size_model(c10::ScalarType dtype) {
     const c10::InferenceMode guard;
     model = std::make_unique<const FullSizeModel>(dtype);
     made = dtype;
-    model->model.use_cpu_threads();
+    model->model.use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
   }
   return *model;
 }

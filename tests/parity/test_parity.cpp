@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <thread>
 
 #include "golden.h"
 #include "kv_cache.h"
@@ -36,7 +37,7 @@ class Parity : public testing::TestWithParam<std::filesystem::path> {
   static std::unique_ptr<const Model> load(const Folder &folder, Precision precision) {
     auto model =
         Model::load({.model = folder.path().string(), .device = "cpu", .precision = precision});
-    model->use_cpu_threads();
+    model->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
     return model;
   }
 

@@ -20,7 +20,7 @@ const Model &tiny() {
   static const auto model = [] {
     auto loaded =
         Model::load({.model = kTiny.string(), .device = "cpu", .precision = Precision::kFloat32});
-    loaded->use_cpu_threads();
+    loaded->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
     return loaded;
   }();
   return *model;
