@@ -14,6 +14,10 @@
  * however many frames carry it. A buffer that carries nothing to draw passes as it is: not copied
  * and not made writable.
  *
+ * Where what is downstream shows pictures over the video by itself (it takes caps with the feature
+ * meta:GstVideoOverlayComposition and asks for that meta, as glimagesink does), the pixels stay as
+ * they are and the drawing travels beside them.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=60 ! moondreamfilter detect="circle,face" caption=short !
@@ -30,22 +34,33 @@
 
 #include <gst/video/video.h>
 
+#include <atomic>
 #include <mutex>
+#include <utility>
 
 #include "gstmoondreamerror.h"
 #include "gstmoondreamframe.h"
 #include "gstmoondreammeta.h"
 #include "overlay_analysis.h"
 #include "overlay_blend.h"
+#include "overlay_composition.h"
 #include "overlay_scene.h"
+#include "pointers.h"
 
 using moondream::FrameError;
 using moondream::guarded;
+using moondream::QueryPtr;
+using moondream::overlay::attach_composition;
 using moondream::overlay::BlendPlan;
+using moondream::overlay::CompositionPtr;
+using moondream::overlay::has_composition;
+using moondream::overlay::make_composition;
 using moondream::overlay::make_scene;
 using moondream::overlay::Scene;
 using moondream::overlay::SceneRenderer;
 using moondream::overlay::Settings;
+using moondream::overlay::with_composition;
+using moondream::overlay::without_composition;
 
 GST_DEBUG_CATEGORY_STATIC(gst_moondream_overlay_debug);
 #define GST_CAT_DEFAULT gst_moondream_overlay_debug
@@ -56,6 +71,7 @@ enum Property {
   PROP_0,
   PROP_DRAW_LABELS,
   PROP_DRAW_SCORES,
+  PROP_DRAW_IDS,
   PROP_DRAW_CAPTION,
   PROP_FONT,
   PROP_LINE_WIDTH,
@@ -68,11 +84,15 @@ struct State {
   std::mutex settings_lock;  // held for copies only
   Settings settings;         // protected by settings_lock
 
+  std::atomic<bool> undecided = true;  // about `attaches`, which is as downstream last answered
+
   // Streaming thread only.
   GstVideoInfo info = {};
+  bool attaches = false;  // drawings travel beside the pixels
   SceneRenderer renderer;
-  Scene scene;           // that `plan` draws
-  BlendPlan plan;        // on frames of `info`
+  Scene scene;                 // that the next two show
+  BlendPlan plan;              // on frames of `info`; only if not `attaches`
+  CompositionPtr composition;  // only if `attaches`
   bool drawing = false;  // on the buffer that is between prepare_output_buffer and transform_ip
 
   Settings current_settings() {
@@ -83,6 +103,7 @@ struct State {
   void forget_drawing() {
     scene = {};
     plan = {};
+    composition.reset();
     drawing = false;
   }
 };
@@ -98,12 +119,16 @@ G_DEFINE_FINAL_TYPE(GstMoondreamOverlay, gst_moondream_overlay, GST_TYPE_BASE_TR
 GST_ELEMENT_REGISTER_DEFINE(moondreamoverlay, "moondreamoverlay", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_OVERLAY)
 
+// The first with drawings beside the pixels: preferred where both are possible.
+#define OVERLAY_CAPS                                                                          \
+  GST_VIDEO_CAPS_MAKE_WITH_FEATURES(GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY                     \
+                                    ", " GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, \
+                                    GST_MOONDREAM_FRAME_FORMATS)                              \
+  "; " GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)
 static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
-                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(OVERLAY_CAPS));
 static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
-                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(OVERLAY_CAPS));
 
 // ---- Properties ------------------------------------------------------------------------------
 
@@ -118,6 +143,9 @@ static void gst_moondream_overlay_set_property(GObject *object, guint id, const 
       break;
     case PROP_DRAW_SCORES:
       settings.draw_scores = g_value_get_boolean(value);
+      break;
+    case PROP_DRAW_IDS:
+      settings.draw_ids = g_value_get_boolean(value);
       break;
     case PROP_DRAW_CAPTION:
       settings.draw_caption = g_value_get_boolean(value);
@@ -146,6 +174,9 @@ static void gst_moondream_overlay_get_property(GObject *object, guint id, GValue
     case PROP_DRAW_SCORES:
       g_value_set_boolean(value, settings.draw_scores);
       break;
+    case PROP_DRAW_IDS:
+      g_value_set_boolean(value, settings.draw_ids);
+      break;
     case PROP_DRAW_CAPTION:
       g_value_set_boolean(value, settings.draw_caption);
       break;
@@ -163,12 +194,77 @@ static void gst_moondream_overlay_get_property(GObject *object, guint id, GValue
   }
 }
 
+// ---- Negotiation -----------------------------------------------------------------------------
+
+static GstCaps *gst_moondream_overlay_transform_caps(GstBaseTransform *, GstPadDirection direction,
+                                                     GstCaps *caps, GstCaps *filter) {
+  // Compositions of other elements pass; own ones come only where there may be any.
+  GstCaps *result = direction == GST_PAD_SINK
+                        ? gst_caps_merge(with_composition(caps), gst_caps_ref(caps))
+                        : gst_caps_merge(gst_caps_copy(caps), without_composition(caps));
+  if (filter) {
+    GstCaps *all = result;
+    result = gst_caps_intersect_full(filter, all, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref(all);
+  }
+  return result;
+}
+
+// `candidates` are what downstream takes of what transform_caps() offers.
+static GstCaps *gst_moondream_overlay_fixate_caps(GstBaseTransform *transform,
+                                                  GstPadDirection direction, GstCaps *caps,
+                                                  GstCaps *candidates) {
+  // Who takes anything has not said that it shows compositions.
+  if (direction == GST_PAD_SINK && !has_composition(caps)) {
+    GstCaps *peer = gst_pad_peer_query_caps(GST_BASE_TRANSFORM_SRC_PAD(transform), nullptr);
+    const bool takes_anything = gst_caps_is_any(peer);
+    gst_caps_unref(peer);
+    if (takes_anything) {
+      GstCaps *all = candidates;
+      candidates = gst_caps_simplify(without_composition(all));
+      gst_caps_unref(all);
+    }
+  }
+  return GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)
+      ->fixate_caps(transform, direction, caps, candidates);
+}
+
+// The base class asks for memory only when it needs some, which an element that works in place
+// seldom does.
+static void decide_where_to_draw(GstMoondreamOverlay *self) {
+  State *state = self->state;
+  if (!state->undecided.exchange(false)) return;
+  GstPad *src = GST_BASE_TRANSFORM_SRC_PAD(self);
+  GstCaps *caps = gst_pad_get_current_caps(src);
+  bool attaches = false;
+  if (caps && has_composition(caps)) {
+    const QueryPtr query(gst_query_new_allocation(caps, FALSE));
+    attaches = gst_pad_peer_query(src, query.get()) &&
+               gst_query_find_allocation_meta(query.get(),
+                                              GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, nullptr);
+  }
+  if (caps) gst_caps_unref(caps);
+  if (attaches == state->attaches) return;
+  GST_DEBUG_OBJECT(self, attaches ? "attaching drawings" : "drawing on pixels");
+  state->attaches = attaches;
+  state->forget_drawing();
+}
+
+static gboolean gst_moondream_overlay_src_event(GstBaseTransform *transform, GstEvent *event) {
+  // What is downstream now may show other things.
+  if (GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE) {
+    GST_MOONDREAM_OVERLAY(transform)->state->undecided = true;
+  }
+  return GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)->src_event(transform, event);
+}
+
 // ---- Streaming -------------------------------------------------------------------------------
 
 static gboolean gst_moondream_overlay_set_caps(GstBaseTransform *transform, GstCaps *caps,
                                                GstCaps *) {
   State *state = GST_MOONDREAM_OVERLAY(transform)->state;
   state->forget_drawing();
+  state->undecided = true;
   if (!gst_video_info_from_caps(&state->info, caps)) {
     GST_ERROR_OBJECT(transform, "unusable caps %" GST_PTR_FORMAT, caps);
     return FALSE;
@@ -181,24 +277,35 @@ static gboolean gst_moondream_overlay_stop(GstBaseTransform *transform) {
   return TRUE;
 }
 
+// Renders what `buffer` says, unless it looks like the last. False: nothing is to be drawn.
+static bool update_drawing(GstMoondreamOverlay *self, GstBuffer *buffer) {
+  State *state = self->state;
+  const auto analysis = moondream::read_analysis(buffer);
+  if (!analysis) return false;
+  Scene scene = make_scene(*analysis, state->current_settings(), state->info);
+  if (scene != state->scene) {
+    GST_DEBUG_OBJECT(self, "rendering result %" G_GUINT64_FORMAT, analysis->serial);
+    const auto layers = state->renderer.render(scene);
+    if (state->attaches) {
+      state->composition = make_composition(layers);
+    } else {
+      state->plan = BlendPlan(layers, state->info);
+    }
+    state->scene = std::move(scene);
+  }
+  return state->attaches ? state->composition != nullptr : !state->plan.empty();
+}
+
 // Decides whether anything is to be drawn: only then must the buffer be writable.
 static GstFlowReturn gst_moondream_overlay_prepare_output_buffer(GstBaseTransform *transform,
                                                                  GstBuffer *input,
                                                                  GstBuffer **output) {
-  State *state = GST_MOONDREAM_OVERLAY(transform)->state;
+  auto self = GST_MOONDREAM_OVERLAY(transform);
+  State *state = self->state;
   state->drawing = false;
   const GstFlowReturn result =
       guarded(GST_ELEMENT(transform), "rendering the result", GST_FLOW_ERROR, [&] {
-        const auto analysis = moondream::read_analysis(input);
-        if (!analysis) return GST_FLOW_OK;
-        Scene scene = make_scene(*analysis, state->current_settings(), state->info);
-        if (scene != state->scene) {
-          GST_DEBUG_OBJECT(transform, "rendering result %" G_GUINT64_FORMAT, analysis->serial);
-          const auto layers = state->renderer.render(scene);
-          state->plan = BlendPlan(layers, state->info);
-          state->scene = std::move(scene);
-        }
-        state->drawing = !state->plan.empty();
+        state->drawing = update_drawing(self, input);
         return GST_FLOW_OK;
       });
   if (result != GST_FLOW_OK) return result;
@@ -208,6 +315,25 @@ static GstFlowReturn gst_moondream_overlay_prepare_output_buffer(GstBaseTransfor
   }
   return GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)
       ->prepare_output_buffer(transform, input, output);
+}
+
+// The base class would copy the pixels of a buffer that others hold before it is given metadata.
+static GstFlowReturn gst_moondream_overlay_generate_output(GstBaseTransform *transform,
+                                                           GstBuffer **output) {
+  auto self = GST_MOONDREAM_OVERLAY(transform);
+  decide_where_to_draw(self);
+  if (!self->state->attaches) {
+    return GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)
+        ->generate_output(transform, output);
+  }
+  *output = std::exchange(transform->queued_buf, nullptr);
+  if (!*output) return GST_FLOW_OK;
+  return guarded(GST_ELEMENT(transform), "rendering the result", GST_FLOW_ERROR, [&] {
+    if (!update_drawing(self, *output)) return GST_FLOW_OK;
+    *output = gst_buffer_make_writable(*output);
+    attach_composition(*output, self->state->composition.get());
+    return GST_FLOW_OK;
+  });
 }
 
 static GstFlowReturn gst_moondream_overlay_transform_ip(GstBaseTransform *transform,
@@ -270,6 +396,15 @@ static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
                            "Write scores, in percent, at boxes and points", defaults.draw_scores,
                            flags));
   /**
+   * GstMoondreamOverlay:draw-ids:
+   *
+   * Whether boxes bear the ids that objects keep from frame to frame.
+   */
+  g_object_class_install_property(
+      object_class, PROP_DRAW_IDS,
+      g_param_spec_boolean("draw-ids", "Draw ids", "Write the objects' ids at boxes",
+                           defaults.draw_ids, flags));
+  /**
    * GstMoondreamOverlay:draw-caption:
    *
    * Whether the caption and the answers to questions are written at the bottom of the frame.
@@ -320,9 +455,13 @@ static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
   gst_element_class_add_static_pad_template(element_class, &src_template);
 
   GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS(klass);
+  transform_class->transform_caps = gst_moondream_overlay_transform_caps;
+  transform_class->fixate_caps = gst_moondream_overlay_fixate_caps;
+  transform_class->src_event = gst_moondream_overlay_src_event;
   transform_class->set_caps = gst_moondream_overlay_set_caps;
   transform_class->stop = gst_moondream_overlay_stop;
   transform_class->prepare_output_buffer = gst_moondream_overlay_prepare_output_buffer;
+  transform_class->generate_output = gst_moondream_overlay_generate_output;
   transform_class->transform_ip = gst_moondream_overlay_transform_ip;
   transform_class->transform_ip_on_passthrough = FALSE;
 

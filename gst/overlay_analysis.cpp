@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace moondream::overlay {
 namespace {
@@ -48,8 +49,10 @@ Scene make_scene(const FrameAnalysis &analysis, const Settings &settings,
 
   for (const AnalysisObject &object : analysis.objects) {
     const PixelRect box = pixels_of(object.box, scene.width, scene.height);
-    if (!box.empty())
-      scene.boxes.push_back({box, object.label, make_tag(object.label, object.score, settings)});
+    if (box.empty()) continue;
+    Paragraph tag = make_tag(object.label, object.score, settings);
+    if (settings.draw_ids) tag.push_back({"#" + std::to_string(object.id)});
+    scene.boxes.push_back({box, object.label, std::move(tag)});
   }
   for (const AnalysisPoint &found : analysis.points) {
     ScenePoint point = {.label = found.label, .tag = make_tag(found.label, found.score, settings)};

@@ -15,6 +15,7 @@ namespace moondream::overlay {
 struct Settings {
   bool draw_labels = true;
   bool draw_scores = true;
+  bool draw_ids = false;
   bool draw_caption = true;  // answers, too
   std::string font = "Sans";
   guint line_width = 0;                        // pixels; 0 = by the frame's size

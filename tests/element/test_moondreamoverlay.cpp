@@ -462,7 +462,7 @@ TEST_F(MoondreamOverlay, PropertiesAreConstructedWithTheirDefaultsAndDescribed) 
     EXPECT_TRUE(specs[i]->flags & GST_PARAM_MUTABLE_PLAYING) << specs[i]->name;
   }
   g_free(specs);
-  EXPECT_EQ(own, 6);
+  EXPECT_EQ(own, 7);
 }
 
 }  // namespace

@@ -117,6 +117,8 @@ TEST(MakeScene, SettingsChooseWhatIsWritten) {
   const auto analysis = analysis_of(AnalysisStatus::kFresh, 0);
   EXPECT_EQ(make_scene(analysis, {}, info).boxes[0].tag, (Paragraph{{"face"}, {"93%"}}));
   EXPECT_EQ(make_scene(analysis, {.draw_scores = false}, info).boxes[0].tag, (Paragraph{{"face"}}));
+  EXPECT_EQ(make_scene(analysis, {.draw_ids = true}, info).boxes[0].tag,
+            (Paragraph{{"face"}, {"93%"}, {"#0"}}));
   EXPECT_EQ(make_scene(analysis, {.draw_labels = false}, info).boxes[0].tag, (Paragraph{{"93%"}}));
   EXPECT_EQ(make_scene(analysis, {}, info).panel.size(), 1u);
   EXPECT_TRUE(make_scene(analysis, {.draw_caption = false}, info).panel.empty());
