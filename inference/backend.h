@@ -16,7 +16,8 @@ namespace moondream {
 // Overlapping parts of a picture that are looked at as pictures of their own, besides the whole
 // one.
 struct Grid {
-  int columns = 1, rows = 1;  // >= 1 each; 1x1: only the whole picture
+  static constexpr int kMaxSide = 4;  // each part costs a model as much as a picture
+  int columns = 1, rows = 1;          // [1, kMaxSide] each; 1x1: only the whole picture
 
   bool operator==(const Grid &) const = default;
 };
@@ -56,10 +57,11 @@ struct Result {
 // What became of a request.
 using Outcome = std::variant<Result, Error>;
 
-// What a backend made of a request's picture ahead of run().
+// What a backend made of a request's picture ahead of run(). Immutable.
 class Preparation {
  public:
   virtual ~Preparation() = default;
+  virtual std::uint64_t bytes() const = 0;
 };
 
 // What a backend keeps of one stream from request to request, such as the features of parts of the

@@ -57,10 +57,14 @@ struct Image {
 
 struct Point {
   double x = 0, y = 0;
+
+  bool operator==(const Point &) const = default;
 };
 
 struct Box {
   double x_min = 0, y_min = 0, x_max = 0, y_max = 0;
+
+  bool operator==(const Box &) const = default;
 };
 
 // ---- Prompts ---------------------------------------------------------------------------------
@@ -69,6 +73,8 @@ enum class CaptionLength { kShort, kNormal, kLong };
 
 struct CaptionPrompt {
   CaptionLength length = CaptionLength::kNormal;
+
+  bool operator==(const CaptionPrompt &) const = default;
 };
 
 // A question about the picture, or about nothing where there is no picture.
@@ -76,24 +82,34 @@ struct QueryPrompt {
   std::string question;                                // UTF-8
   bool reasoning = false;                              // think, with grounding, before answering
   std::vector<std::variant<Point, Box>> spatial_refs;  // places that the question is about
+
+  bool operator==(const QueryPrompt &) const = default;
 };
 
 struct DetectPrompt {
   std::string object;  // UTF-8 description, for example "red car"
+
+  bool operator==(const DetectPrompt &) const = default;
 };
 
 struct PointPrompt {
   std::string object;
+
+  bool operator==(const PointPrompt &) const = default;
 };
 
 // Where the person whose eyes are at `eye` looks.
 struct GazePrompt {
   Point eye;
   bool force_detect = false;  // answer even if the model thinks the gaze leaves the picture
+
+  bool operator==(const GazePrompt &) const = default;
 };
 
 // Where each face that the model finds looks.
-struct FaceGazePrompt {};
+struct FaceGazePrompt {
+  bool operator==(const FaceGazePrompt &) const = default;
+};
 
 using Prompt =
     std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt, FaceGazePrompt>;
@@ -104,6 +120,8 @@ struct GenerationSettings {
   std::uint64_t seed = 0;  // of the sampler; equal seeds give equal texts
   int max_tokens = 768;    // >= 1, of each generated text
   int max_objects = 50;    // >= 1, of each detect or point prompt
+
+  bool operator==(const GenerationSettings &) const = default;
 };
 
 // ---- Results ---------------------------------------------------------------------------------
