@@ -7,6 +7,16 @@ GstClockTimeDiff elapsed(GstClockTime from, GstClockTime to, bool reverse) {
   return reverse ? GST_CLOCK_DIFF(to, from) : GST_CLOCK_DIFF(from, to);
 }
 
+bool begins_stream(GstEvent *event, GstSegment &segment) {
+  if (GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START) return true;
+  if (GST_EVENT_TYPE(event) != GST_EVENT_SEGMENT) return false;
+  GstSegment next;
+  gst_event_copy_segment(event, &next);
+  const bool other = !gst_segment_is_equal(&segment, &next);
+  segment = next;
+  return other;
+}
+
 Cadence::Tick Cadence::tick(GstClockTime pts, SampleRate rate, bool reverse) {
   const bool timed = GST_CLOCK_TIME_IS_VALID(pts);
   const bool went_back =

@@ -17,6 +17,10 @@ struct SampleRate {
 // `reverse` for streams that play backwards. GST_CLOCK_STIME_NONE if one of them is not known.
 GstClockTimeDiff elapsed(GstClockTime from, GstClockTime to, bool reverse);
 
+// True for events behind which the same timestamps mean other frames. A segment event is copied to
+// `segment`.
+bool begins_stream(GstEvent *event, GstSegment &segment);
+
 // Divides stream time into periods of 1 / rate from the first frame on, and takes the first frame
 // of each. The average rate is exact whatever the frame rate, and a frame that is late by a
 // rounding error does not shift the ones behind it.

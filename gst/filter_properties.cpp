@@ -178,7 +178,8 @@ bool set_filter_property(SharedSettings &settings, guint id, const GValue *value
 }
 
 bool get_filter_property(const SharedSettings &settings, guint id, GValue *value) {
-  const FilterSettings s = settings.copy();
+  const auto snapshot = settings.get();
+  const FilterSettings &s = *snapshot;
   switch (id) {
     case kModel:
       set_text(value, s.model);

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "gstmoondreamerror.h"
-#include "gstmoondreammeta.h"
+#include "pointers.h"
 
 GST_DEBUG_CATEGORY_EXTERN(gst_moondream_filter_debug);
 #define GST_CAT_DEFAULT gst_moondream_filter_debug
@@ -24,19 +23,6 @@ bool upstream_is_live(GstPad *sink) {
     gst_query_parse_latency(query.get(), &live, nullptr, nullptr);
   }
   return live;
-}
-
-bool is_reverse(const GstSegment &segment) { return segment.rate < 0; }
-
-// True for events behind which the same timestamps mean other frames.
-bool begins_stream(GstEvent *event, GstSegment &segment) {
-  if (GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START) return true;
-  if (GST_EVENT_TYPE(event) != GST_EVENT_SEGMENT) return false;
-  GstSegment next;
-  gst_event_copy_segment(event, &next);
-  const bool other = !gst_segment_is_equal(&segment, &next);
-  segment = next;
-  return other;
 }
 
 bool begins_segment(GstEvent *event) {
@@ -59,21 +45,20 @@ FilterRun::FilterRun(GstElement *element, GstPad *sink, GstPad *src, GstTaskFunc
       reporter_(std::make_shared<Reporter>(element, std::move(settings))),
       queue_(std::make_shared<OutputQueue>()),
       sampler_(std::move(engine)),
-      mode_(settings_->copy().mode) {
-  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
-  gst_segment_init(&out_segment_, GST_FORMAT_UNDEFINED);
-}
+      mode_(settings_->get()->mode),
+      intake_(sampler_),
+      output_(src, sampler_.model().name) {}
 
 // ---- Upstream thread -------------------------------------------------------------------------
 
 // Left to the first frame, when every element upstream knows whether it is live.
-void FilterRun::resolve_mode() {
-  const FilterSettings settings = settings_->copy();
+void FilterRun::start() {
+  const auto settings = settings_->get();
   live_ = upstream_is_live(sink_);
   if (mode_ == FilterMode::kAuto) mode_ = live_ ? FilterMode::kAsync : FilterMode::kSync;
   const bool sync = mode_ == FilterMode::kSync;
   max_pending_ = sync ? kSyncPending : kAsyncPending;
-  if (settings.max_pending > 0) max_pending_ = settings.max_pending;
+  if (settings->max_pending > 0) max_pending_ = settings->max_pending;
   GST_INFO_OBJECT(element_,
                   "%s mode, at most %" G_GSIZE_FORMAT " samples in flight, upstream is %s",
                   sync ? "sync" : "async", max_pending_, live_ ? "live" : "not live");
@@ -87,147 +72,93 @@ void FilterRun::resolve_mode() {
     sampler_.open(options,
                   [reporter = reporter_](const auto &sample) { reporter->report(*sample); });
   }
-  // The events so far went past the queue.
-  out_segment_ = segment_;
-  segments_out_ = segments_in_;
+  segments_out_ = segments_in_;  // the events so far went past the queue
   started_ = true;
   if (sync) gst_pad_start_task(src_, loop_, src_, nullptr);
 }
 
 GstFlowReturn FilterRun::chain(BufferPtr buffer) {
   ++frames_;
-  if (!info_) return GST_FLOW_NOT_NEGOTIATED;
+  if (!intake_.info()) return GST_FLOW_NOT_NEGOTIATED;
   if (ended_segment_ == segments_in_) return GST_FLOW_EOS;
-  if (!started_) resolve_mode();
-  const bool sync = mode_ == FilterMode::kSync;
-  const FilterSettings settings = settings_->copy();
-  const auto arrived = std::chrono::steady_clock::now();
-  std::shared_ptr<const Sample> sample = take_sample(buffer.get(), settings);
-  if (reporter_->failed()) return GST_FLOW_ERROR;
-
+  if (!started_) start();
   QueuedFrame frame{.buffer = std::move(buffer),
-                    .sample = std::move(sample),
-                    .width = GST_VIDEO_INFO_WIDTH(&*info_),
-                    .height = GST_VIDEO_INFO_HEIGHT(&*info_),
-                    .asked = !settings.prompts->empty(),
-                    .max_age = settings.max_age,
-                    .arrived = arrived};
-  if (sync) return queue_->put({.event = nullptr, .frame = std::move(frame)});
-  return finish_frame(std::move(frame), sampler_.newest().get(), is_reverse(segment_));
+                    .sample = nullptr,
+                    .settings = settings_->get(),
+                    .width = GST_VIDEO_INFO_WIDTH(&*intake_.info()),
+                    .height = GST_VIDEO_INFO_HEIGHT(&*intake_.info()),
+                    .arrived = std::chrono::steady_clock::now()};
+  frame.sample = sample_of(frame.buffer.get(), *frame.settings);
+  if (reporter_->failed()) return GST_FLOW_ERROR;
+  if (is_sync()) return queue_->put({.event = nullptr, .frame = std::move(frame)});
+  output_.hold(sampler_.newest());
+  return output_.frame(std::move(frame));
 }
 
-// In sync mode each frame takes its result along, and the source pad task forgets the held one.
-void FilterRun::forget_results() {
-  owed_ = false;
-  refused_at_.reset();
-  if (mode_ != FilterMode::kSync) sampler_.forget();
-}
-
-// For frames whose timestamps have nothing to do with those before.
-void FilterRun::begin_anew() {
-  cadence_.restart();
-  forget_results();
-}
-
-std::shared_ptr<const Sample> FilterRun::take_sample(GstBuffer *buffer,
-                                                     const FilterSettings &settings) {
-  const auto tick =
-      cadence_.tick(GST_BUFFER_PTS(buffer), settings.sample_rate, is_reverse(segment_));
-  // A new question is not left waiting for the next tick, and none makes old results void.
-  const bool new_question = settings.prompts != std::exchange(asked_, settings.prompts);
-  const bool no_question = settings.prompts->empty();
-  if (tick == Cadence::Tick::kRestart || (new_question && no_question)) forget_results();
-  owed_ = owed_ || new_question || tick != Cadence::Tick::kNone;
-  if (!owed_ || no_question) return nullptr;
-
-  if (mode_ == FilterMode::kSync) {
-    const GstFlowReturn flow =
-        queue_->wait_until([this] { return sampler_.in_flight() < max_pending_; });
-    if (flow != GST_FLOW_OK) return nullptr;  // as put() will say
-    owed_ = false;
-    return submit(buffer, settings);
+// Null: none is taken of this frame.
+std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
+                                                   const FilterSettings &settings) {
+  const FrameIntake::Call call = intake_.call(buffer, settings);
+  if (is_sync()) {
+    // Each frame takes its result along, so nothing has to be forgotten here.
+    const auto has_place = [this] { return sampler_.in_flight() < max_pending_; };
+    // If the stream ends meanwhile, the queue says so when the frame is put there.
+    if (!call.due || queue_->wait_until(has_place) != GST_FLOW_OK) return nullptr;
+  } else {
+    if (call.anew) sampler_.forget();
+    if (!call.due || intake_.refused()) return nullptr;
   }
-
-  // While the engine is busy with this stream's samples it refuses others: converting frames for
-  // it would be in vain until one of them finishes. A sample that still waits behind those of
-  // other streams is replaced instead.
-  const FrameSamplerStats stats = sampler_.stats();
-  const guint64 finished = stats.results + stats.failed;
-  if (refused_at_ == finished) return nullptr;
-  auto sample = submit(buffer, settings);
-  const bool refused = sample->finished.load(std::memory_order_acquire) && sample->failure &&
-                       sample->failure->cancelled;
-  owed_ = refused;
-  refused_at_ = refused ? std::optional(finished) : std::nullopt;
-  return sample;
-}
-
-SampledFrame FilterRun::sampled_frame(GstBuffer *buffer) const {
-  const GstClockTime pts = GST_BUFFER_PTS(buffer);
-  SampledFrame frame{
-      .pts = pts, .width = GST_VIDEO_INFO_WIDTH(&*info_), .height = GST_VIDEO_INFO_HEIGHT(&*info_)};
-  if (segment_.format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID(pts)) {
-    frame.running_time = gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, pts);
-    frame.stream_time = gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, pts);
-  }
-  return frame;
-}
-
-std::shared_ptr<const Sample> FilterRun::submit(GstBuffer *buffer, const FilterSettings &settings) {
-  auto sample = sampler_.submit(sampled_frame(buffer), *settings.prompts, settings.generation,
-                                [this, buffer] {
-                                  if (!converter_) converter_.emplace(*info_);
-                                  return converter_->convert(buffer);
-                                });
+  auto sample = intake_.take(buffer, settings);
   GST_LOG_OBJECT(element_, "sample %" G_GUINT64_FORMAT " of %" GST_PTR_FORMAT, sample->serial,
                  buffer);
   return sample;
 }
 
 bool FilterRun::serialized_event(EventPtr event) {
-  const bool sync = started_ && mode_ == FilterMode::kSync;
   switch (GST_EVENT_TYPE(event.get())) {
-    case GST_EVENT_CAPS: {
-      GstCaps *caps;
-      gst_event_parse_caps(event.get(), &caps);
-      GstVideoInfo info;
-      if (!gst_video_info_from_caps(&info, caps)) {
-        GST_ELEMENT_ERROR(element_, STREAM, FORMAT, ("The video format is not understood."),
-                          ("gst_video_info_from_caps() failed: %" GST_PTR_FORMAT, caps));
-        return false;
-      }
-      info_ = info;
-      converter_.reset();
+    case GST_EVENT_CAPS:
+      if (!set_caps(event.get())) return false;
       break;
-    }
-    case GST_EVENT_FLUSH_STOP: {
-      const gboolean forwarded = gst_pad_push_event(src_, event.release());
-      gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
-      gst_segment_init(&out_segment_, GST_FORMAT_UNDEFINED);  // the task is paused
-      held_.reset();
-      sampler_.forget();  // what the upstream thread submitted after flush_start()
-      begin_anew();
-      reporter_->reset();
-      eos_ = false;
-      segments_out_ = segments_in_;  // the others were flushed
-      ended_segment_ = kNoSegment;
-      queue_->start();
-      if (sync) gst_pad_start_task(src_, loop_, src_, nullptr);
-      return forwarded;
-    }
+    case GST_EVENT_FLUSH_STOP:
+      return flush_stop(std::move(event));
     case GST_EVENT_EOS:
       eos_ = true;
       // Nobody waits for these any more.
-      if (!sync) sampler_.forget();
+      if (!is_sync()) sampler_.forget();
       break;
     default:
       if (GST_EVENT_TYPE(event.get()) == GST_EVENT_STREAM_START) eos_ = false;
       if (begins_segment(event.get())) ++segments_in_;
-      if (begins_stream(event.get(), segment_)) begin_anew();
+      if (intake_.event(event.get()) && !is_sync()) sampler_.forget();
       break;
   }
-  if (!sync) return gst_pad_push_event(src_, event.release());
+  return is_sync() ? enqueue(std::move(event)) : output_.event(std::move(event));
+}
 
+bool FilterRun::set_caps(GstEvent *event) {
+  GstCaps *caps;
+  gst_event_parse_caps(event, &caps);
+  if (intake_.set_caps(caps)) return true;
+  GST_ELEMENT_ERROR(element_, STREAM, FORMAT, ("The video format is not understood."),
+                    ("gst_video_info_from_caps() failed: %" GST_PTR_FORMAT, caps));
+  return false;
+}
+
+bool FilterRun::flush_stop(EventPtr event) {
+  const bool forwarded = gst_pad_push_event(src_, event.release());
+  sampler_.forget();  // what the upstream thread submitted after flush_start()
+  intake_.flush();
+  output_.flush();  // the task is paused
+  reporter_->reset();
+  eos_ = false;
+  segments_out_ = segments_in_;  // the others were flushed
+  ended_segment_ = kNoSegment;
+  queue_->start();
+  if (is_sync()) gst_pad_start_task(src_, loop_, src_, nullptr);
+  return forwarded;
+}
+
+bool FilterRun::enqueue(EventPtr event) {
   const bool is_eos = GST_EVENT_TYPE(event.get()) == GST_EVENT_EOS;
   const bool is_sticky =
       gst_event_type_get_flags(GST_EVENT_TYPE(event.get())) & GST_EVENT_TYPE_STICKY;
@@ -238,10 +169,7 @@ bool FilterRun::serialized_event(EventPtr event) {
   return is_sticky && !is_eos && flow != GST_FLOW_FLUSHING;
 }
 
-bool FilterRun::drain() {
-  if (!started_ || mode_ != FilterMode::kSync) return true;
-  return queue_->wait_until_drained() == GST_FLOW_OK;
-}
+bool FilterRun::drain() { return !is_sync() || queue_->wait_until_drained() == GST_FLOW_OK; }
 
 // ---- Source pad task -------------------------------------------------------------------------
 
@@ -250,7 +178,8 @@ bool FilterRun::output() {
   if (!queue_->take(item)) return false;
   GstFlowReturn flow = GST_FLOW_OK;
   if (item.event) {
-    output_event(std::move(item.event));
+    if (begins_segment(item.event.get())) ++segments_out_;
+    output_.event(std::move(item.event));
   } else if (ended_segment_ != segments_out_) {
     flow = output_frame(std::move(item.frame));
   }
@@ -264,22 +193,14 @@ bool FilterRun::output() {
   return flow == GST_FLOW_OK;
 }
 
-void FilterRun::output_event(EventPtr event) {
-  if (begins_segment(event.get())) ++segments_out_;
-  if (begins_stream(event.get(), out_segment_)) held_.reset();
-  gst_pad_push_event(src_, event.release());
-}
-
 GstFlowReturn FilterRun::output_frame(QueuedFrame frame) {
   if (frame.sample) {
     reporter_->report(*frame.sample);
     if (reporter_->failed()) return GST_FLOW_ERROR;
-    held_ = frame.sample;
+    output_.hold(frame.sample);
   }
-  if (!frame.asked) held_.reset();
-  const auto hold = std::chrono::steady_clock::now() - frame.arrived;
-  measure_hold(std::chrono::duration_cast<std::chrono::nanoseconds>(hold).count());
-  return finish_frame(std::move(frame), held_.get(), is_reverse(out_segment_));
+  measure_hold(frame);
+  return output_.frame(std::move(frame));
 }
 
 // The next chain() hands `reason` upstream, unless upstream is through.
@@ -291,49 +212,14 @@ void FilterRun::stop_stream(GstFlowReturn reason) {
   gst_pad_push_event(src_, gst_event_new_eos());
 }
 
-void FilterRun::measure_hold(GstClockTime hold) {
-  bool announce = false;
-  {
-    const std::lock_guard guard(hold_lock_);
-    hold_ = std::max(hold_, hold);
-    // Not at every little growth: pipelines answer by asking every element.
-    announce = live_ && hold_ > announced_ + std::max<GstClockTime>(announced_ / 4, GST_MSECOND);
-    if (announce) announced_ = hold_;
-  }
-  if (announce) {
+void FilterRun::measure_hold(const QueuedFrame &frame) {
+  if (frame.sample) ready_ = std::max(ready_, frame.sample->finished_at);
+  const auto hold = std::max(ready_ - frame.arrived, std::chrono::steady_clock::duration::zero());
+  const HoldMeter::News news =
+      hold_.measure(std::chrono::duration_cast<std::chrono::nanoseconds>(hold).count());
+  if (news.latency && live_) {
     gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
   }
-}
-
-// ---- Either ----------------------------------------------------------------------------------
-
-// What a frame at `pts` may say. `newest` is the last finished sample, `own` that of the frame.
-FrameAnalysis FilterRun::shown(const Sample *newest, const Sample *own, GstClockTime pts,
-                               GstClockTime max_age, bool reverse) const {
-  FrameAnalysis pending;
-  pending.model = sampler_.model().name;
-  if (!newest) return pending;
-  if (newest == own) return newest->analysis;
-  const GstClockTimeDiff age = elapsed(newest->frame.pts, pts, reverse);
-  if (age == GST_CLOCK_STIME_NONE) {
-    // Nobody can say how old it is.
-    if (GST_CLOCK_TIME_IS_VALID(max_age)) return pending;
-  } else if (age < 0 || static_cast<GstClockTime>(age) > max_age) {
-    return pending;
-  }
-  FrameAnalysis held = newest->analysis;
-  if (held.status == AnalysisStatus::kFresh) held.status = AnalysisStatus::kHeld;
-  held.age = age == GST_CLOCK_STIME_NONE ? GST_CLOCK_TIME_NONE : static_cast<GstClockTime>(age);
-  return held;
-}
-
-GstFlowReturn FilterRun::finish_frame(QueuedFrame frame, const Sample *newest, bool reverse) {
-  // Copies at most the metadata; pixels only where their memory forbids to share it.
-  BufferPtr buffer(gst_buffer_make_writable(frame.buffer.release()));
-  const FrameAnalysis analysis = shown(frame.asked ? newest : nullptr, frame.sample.get(),
-                                       GST_BUFFER_PTS(buffer.get()), frame.max_age, reverse);
-  attach_analysis(buffer.get(), analysis, frame.width, frame.height);
-  return gst_pad_push(src_, buffer.release());
 }
 
 // ---- Any thread ------------------------------------------------------------------------------
@@ -350,18 +236,16 @@ void FilterRun::close() noexcept {
 
 void FilterRun::release() noexcept { sampler_.close(); }
 
-void FilterRun::add_latency(GstQuery *query) {
-  if (!started_ || mode_ != FilterMode::kSync) return;
+void FilterRun::add_latency(GstQuery *query) const {
+  if (!is_sync()) return;
   gboolean live;
   GstClockTime min, max;
   gst_query_parse_latency(query, &live, &min, &max);
   if (!live) return;
-  {
-    const std::lock_guard guard(hold_lock_);
-    min += hold_;
-    // It can keep frames for as long.
-    if (GST_CLOCK_TIME_IS_VALID(max)) max += hold_;
-  }
+  const GstClockTime hold = hold_.latency();
+  min += hold;
+  // It can keep frames for as long.
+  if (GST_CLOCK_TIME_IS_VALID(max)) max += hold;
   gst_query_set_latency(query, live, min, max);
 }
 

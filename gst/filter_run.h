@@ -2,22 +2,24 @@
 #pragma once
 
 #include <gst/gst.h>
-#include <gst/video/video.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
-#include <mutex>
-#include <optional>
 
-#include "cadence.h"
 #include "filter_settings.h"
+#include "frame_intake.h"
+#include "frame_output.h"
 #include "frame_sampler.h"
-#include "gstmoondreamframe.h"
+#include "hold_meter.h"
 #include "output_queue.h"
 #include "reporter.h"
 
 namespace moondream {
 
+// FrameIntake decides which frames are sampled, a FrameSampler has them looked at, FrameOutput
+// decides what each frame says and pushes it. Between the two ends:
+//
 // Async: frames go through on the upstream thread with the newest result there is.
 //
 // Sync: frames and serialized events go through an OutputQueue, from which a task of the source
@@ -56,24 +58,20 @@ class FilterRun {
   void release() noexcept;
 
   // Adds what frames wait here to the answer of upstream.
-  void add_latency(GstQuery *query);
+  void add_latency(GstQuery *query) const;
   // Transfer full.
   GstStructure *stats() const;
 
  private:
-  void resolve_mode();
-  void forget_results();
-  void begin_anew();
-  SampledFrame sampled_frame(GstBuffer *buffer) const;
-  std::shared_ptr<const Sample> take_sample(GstBuffer *buffer, const FilterSettings &settings);
-  std::shared_ptr<const Sample> submit(GstBuffer *buffer, const FilterSettings &settings);
-  FrameAnalysis shown(const Sample *newest, const Sample *own, GstClockTime pts,
-                      GstClockTime max_age, bool reverse) const;
-  GstFlowReturn finish_frame(QueuedFrame frame, const Sample *newest, bool reverse);
-  void output_event(EventPtr event);
+  bool is_sync() const { return started_ && mode_ == FilterMode::kSync; }
+  void start();
+  std::shared_ptr<const Sample> sample_of(GstBuffer *buffer, const FilterSettings &settings);
+  bool set_caps(GstEvent *event);
+  bool flush_stop(EventPtr event);
+  bool enqueue(EventPtr event);
   GstFlowReturn output_frame(QueuedFrame frame);
   void stop_stream(GstFlowReturn reason);
-  void measure_hold(GstClockTime hold);
+  void measure_hold(const QueuedFrame &frame);
 
   GstElement *const element_;
   GstPad *const sink_;
@@ -83,6 +81,7 @@ class FilterRun {
   const std::shared_ptr<Reporter> reporter_;  // thread-safe
   const std::shared_ptr<OutputQueue> queue_;  // thread-safe; not used in async mode
   FrameSampler sampler_;                      // thread-safe
+  HoldMeter hold_;                            // thread-safe; not used in async mode
   std::atomic<guint64> frames_ = 0;           // that came in
   std::atomic<FilterMode> mode_;              // kAuto until the first frame
   std::atomic<bool> started_ = false;         // mode is resolved and the task, if any, runs
@@ -93,24 +92,15 @@ class FilterRun {
   std::atomic<guint64> ended_segment_ = kNoSegment;
 
   // Upstream thread only.
+  FrameIntake intake_;
   std::size_t max_pending_ = 1;
-  std::optional<GstVideoInfo> info_;         // of the caps
-  std::optional<FrameConverter> converter_;  // for info_, made at the first sample
-  GstSegment segment_;                       // at the sink pad
-  guint64 segments_in_ = 0;                  // stream-start and segment events that came in
-  Cadence cadence_;
-  std::shared_ptr<const PromptList> asked_;  // at the last frame
-  bool owed_ = false;                        // a sample is due that could not be taken
-  std::optional<guint64> refused_at_;        // finished samples when the engine refused one
+  guint64 segments_in_ = 0;  // stream-start and segment events that came in
 
-  // Source pad task only.
-  GstSegment out_segment_;              // at the source pad
-  guint64 segments_out_ = 0;            // of segments_in_, those that went out
-  std::shared_ptr<const Sample> held_;  // last sample that went out
-
-  mutable std::mutex hold_lock_;  // protects the rest
-  GstClockTime hold_ = 0;         // longest time that a frame was kept back
-  GstClockTime announced_ = 0;    // the part of it that a LATENCY message told
+  // Upstream thread in async mode and before the first frame, then source pad task only.
+  FrameOutput output_;
+  guint64 segments_out_ = 0;  // of segments_in_, those that went out
+  // When the last of the results was there that frames so far had to wait for. Sync mode.
+  std::chrono::steady_clock::time_point ready_{};
 };
 
 }  // namespace moondream

@@ -53,11 +53,12 @@ void FrameSampler::close() {
 }
 
 std::shared_ptr<const Sample> FrameSampler::submit(
-    const SampledFrame &frame, const PromptList &asked, const GenerationSettings &settings,
+    const SampledFrame &frame, std::shared_ptr<const PromptList> asked,
+    const GenerationSettings &settings,
     const std::function<std::shared_ptr<const Image>()> &picture) {
   auto sample = std::make_shared<Sample>();
   sample->frame = frame;
-  sample->asked = asked;
+  sample->asked = std::move(asked);
   std::shared_ptr<Stream> stream;
   guint64 epoch;
   {
@@ -70,7 +71,7 @@ std::shared_ptr<const Sample> FrameSampler::submit(
   }
   try {
     if (!stream) throw Error(ErrorKind::kCancelled, "The element has stopped.");
-    Request request{.image = picture(), .prompts = asked.prompts, .settings = settings};
+    Request request{.image = picture(), .prompts = sample->asked->prompts, .settings = settings};
     sample->submitted = std::chrono::steady_clock::now();
     stream->submit(std::move(request), [state = state_, sample, epoch](const Outcome &outcome) {
       finish(*state, sample, epoch, outcome);
@@ -86,13 +87,14 @@ std::shared_ptr<const Sample> FrameSampler::submit(
 // The only writer of a sample that is in flight.
 void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, guint64 epoch,
                           const Outcome &outcome) noexcept {
-  const auto latency = std::chrono::steady_clock::now() - sample->submitted;
+  sample->finished_at = std::chrono::steady_clock::now();
+  const auto latency = sample->finished_at - sample->submitted;
   std::size_t discarded = 0;
   if (const auto *error = std::get_if<Error>(&outcome)) {
     if (!sample->failure) sample->failure = to_failure(*error);
   } else {
     try {
-      Assembled assembled = assemble(sample->asked, std::get<Result>(outcome).prompts);
+      Assembled assembled = assemble(*sample->asked, std::get<Result>(outcome).prompts);
       sample->analysis = std::move(assembled.analysis);
       discarded = assembled.discarded;
     } catch (...) {

@@ -30,13 +30,14 @@ struct Sample {
   // Constant once the sample is submitted.
   guint64 serial = 0;  // from 1
   SampledFrame frame;
-  PromptList asked;
+  std::shared_ptr<const PromptList> asked;
   std::chrono::steady_clock::time_point submitted;
 
   // Set by the thread that finishes the sample, then `finished`, then constant: to be read only
   // after seeing `finished` set.
   FrameAnalysis analysis;          // status fresh, or failed
   std::optional<Failure> failure;  // cancellation included
+  std::chrono::steady_clock::time_point finished_at;
 
   std::atomic<bool> finished = false;
 };
@@ -80,7 +81,8 @@ class FrameSampler {
   // way finishes it, and the observer hears of it before this returns. May block if the stream
   // waits on overflow.
   std::shared_ptr<const Sample> submit(
-      const SampledFrame &frame, const PromptList &asked, const GenerationSettings &settings,
+      const SampledFrame &frame, std::shared_ptr<const PromptList> asked,
+      const GenerationSettings &settings,
       const std::function<std::shared_ptr<const Image>()> &picture);
 
   // Cancels what is in flight and drops the newest result.

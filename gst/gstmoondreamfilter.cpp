@@ -123,22 +123,22 @@ static std::string model_path(const FilterSettings &settings) {
 static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
   auto priv = self->priv;
   return guarded(GST_ELEMENT(self), "moondream::Engine::acquire()", gboolean{FALSE}, [&] {
-    const FilterSettings settings = priv->settings->copy();
-    if (settings.prompts->empty()) {
+    const auto settings = priv->settings->get();
+    if (settings->prompts->empty()) {
       throw Error(ErrorKind::kSettings,
                   "Nothing is asked about the video: set at least one of the properties detect, "
                   "point, query and caption.");
     }
-    const std::string model = model_path(settings);
+    const std::string model = model_path(*settings);
     if (!g_file_test(model.c_str(), G_FILE_TEST_EXISTS)) {
       throw Error(ErrorKind::kNotFound,
                   "There is no model at '" + model +
                       "': set the property model or the environment variable MOONDREAM_MODEL.");
     }
     auto engine = Engine::acquire({.model = model,
-                                   .tokenizer = settings.tokenizer,
-                                   .device = settings.device,
-                                   .precision = settings.precision});
+                                   .tokenizer = settings->tokenizer,
+                                   .device = settings->device,
+                                   .precision = settings->precision});
     GST_INFO_OBJECT(self, "model %s, device %s, precision %s", engine->info().name.c_str(),
                     engine->info().device.c_str(), engine->info().precision.c_str());
     set_run(priv, std::make_shared<FilterRun>(GST_ELEMENT(self), priv->sink, priv->src,

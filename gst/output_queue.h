@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 
+#include "filter_settings.h"
 #include "frame_sampler.h"
 #include "pointers.h"
 
@@ -18,10 +19,9 @@ namespace moondream {
 // A frame on its way out.
 struct QueuedFrame {
   BufferPtr buffer;
-  std::shared_ptr<const Sample> sample;  // of this frame; null: none was taken
-  int width = 0, height = 0;             // pixels
-  bool asked = true;                     // false: nothing was asked about the stream at this frame
-  GstClockTime max_age = GST_CLOCK_TIME_NONE;  // of a result that this frame may show
+  std::shared_ptr<const Sample> sample;            // of this frame; null: none was taken
+  std::shared_ptr<const FilterSettings> settings;  // in force at this frame
+  int width = 0, height = 0;                       // pixels
   std::chrono::steady_clock::time_point arrived;
 };
 

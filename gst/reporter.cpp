@@ -29,9 +29,9 @@ void Reporter::report(const Sample &sample) {
   if (sample.failure && sample.failure->cancelled) return;
   auto *element = static_cast<GstElement *>(g_weak_ref_get(&element_));
   if (!element) return;
-  const FilterSettings settings = settings_->copy();
+  const auto settings = settings_->get();
   constexpr const char *kCall = "moondream::Stream::submit()";
-  if (sample.failure && settings.on_error == OnError::kError) {
+  if (sample.failure && settings->on_error == OnError::kError) {
     // One error ends the stream; those of other samples in flight would only repeat it.
     if (!failed_.exchange(true)) post_error(element, *sample.failure, kCall);
   } else {
@@ -44,7 +44,7 @@ void Reporter::report(const Sample &sample) {
     }
     if (warn) post_warning(element, *sample.failure, kCall);
   }
-  if (settings.post_messages) {
+  if (settings->post_messages) {
     gst_element_post_message(element, new_result_message(element, sample));
   }
   gst_object_unref(element);

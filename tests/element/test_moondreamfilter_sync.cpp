@@ -308,6 +308,32 @@ TEST(MoondreamFilterSync, ALivePipelineIsToldHowLongFramesAreKept) {
   EXPECT_FALSE(wait_for(filter.bus(), GST_MESSAGE_LATENCY, 0));
 }
 
+// Otherwise a sink that waits for the clock would make the latency for which it waits grow.
+TEST(MoondreamFilterSync, WhatDownstreamTakesIsNoneOfItsLatency) {
+  MockModel model;
+  FilterHarness filter(kSync);
+  gst_harness_set_live(filter.get(), TRUE);
+  Gate reached, go;
+  std::pair<Gate, Gate> gates(reached, go);
+  gst_pad_add_probe(
+      filter.get()->sinkpad, GST_PAD_PROBE_TYPE_BUFFER,
+      [](GstPad *, GstPadProbeInfo *, gpointer data) {
+        auto *both = static_cast<std::pair<Gate, Gate> *>(data);
+        both->first.open();
+        EXPECT_TRUE(both->second.wait());
+        return GST_PAD_PROBE_OK;
+      },
+      &gates, nullptr);
+  filter.push(0);
+  ASSERT_TRUE(reached.wait());
+  const GstClockTime before = gst_harness_query_latency(filter.get());
+  for (int i = 1; i < 5; ++i) filter.push(i * 30 * GST_MSECOND);
+  std::this_thread::sleep_for(50ms);
+  go.open();
+  for (int i = 0; i < 5; ++i) filter.pull();
+  EXPECT_EQ(gst_harness_query_latency(filter.get()), before);
+}
+
 TEST(MoondreamFilterSync, AutoIsSyncBehindASourceThatIsNotLive) {
   MockModel model;
   FilterHarness filter(Properties{{"detect", "face"}});

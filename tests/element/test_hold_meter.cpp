@@ -1,0 +1,35 @@
+#include "hold_meter.h"
+
+#include <gtest/gtest.h>
+
+namespace moondream {
+namespace {
+
+TEST(HoldMeter, TellsTheLongestHoldWhenItGrowsByMoreThanAQuarter) {
+  HoldMeter meter;
+  EXPECT_EQ(meter.latency(), 0u);
+  EXPECT_TRUE(meter.measure(100 * GST_MSECOND).latency);
+  EXPECT_FALSE(meter.measure(50 * GST_MSECOND).latency);
+  EXPECT_FALSE(meter.measure(125 * GST_MSECOND).latency);
+  EXPECT_EQ(meter.latency(), 125 * GST_MSECOND) << "who asks is told all";
+  EXPECT_TRUE(meter.measure(126 * GST_MSECOND).latency);
+  EXPECT_EQ(meter.longest(), 126 * GST_MSECOND);
+}
+
+TEST(HoldMeter, ADeclaredBoundIsTheAnswerAndHoldsBeyondItAreNewsOncePerGrowth) {
+  HoldMeter meter;
+  EXPECT_TRUE(meter.declare(100 * GST_MSECOND));
+  EXPECT_FALSE(meter.declare(100 * GST_MSECOND)) << "it is what it was";
+  const HoldMeter::News within = meter.measure(100 * GST_MSECOND);
+  EXPECT_FALSE(within.latency || within.exceeded);
+  EXPECT_TRUE(meter.measure(101 * GST_MSECOND).exceeded);
+  EXPECT_FALSE(meter.measure(101 * GST_MSECOND).exceeded);
+  EXPECT_FALSE(meter.measure(126 * GST_MSECOND).exceeded) << "little more";
+  EXPECT_TRUE(meter.measure(127 * GST_MSECOND).exceeded);
+  EXPECT_EQ(meter.latency(), 100 * GST_MSECOND);
+  EXPECT_TRUE(meter.declare(0));
+  EXPECT_EQ(meter.latency(), 127 * GST_MSECOND) << "measured all the while";
+}
+
+}  // namespace
+}  // namespace moondream
