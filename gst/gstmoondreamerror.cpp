@@ -50,6 +50,10 @@ Failure to_failure(const Error &error) {
   return {domain, code, valid_text(error.what()), error.kind() == ErrorKind::kCancelled};
 }
 
+Failure to_failure(const OutputError &error) {
+  return {GST_RESOURCE_ERROR, error.code(), valid_text(error.what()), false};
+}
+
 Failure current_failure() {
   try {
     throw;
@@ -57,6 +61,8 @@ Failure current_failure() {
     return to_failure(error);
   } catch (const FrameError &error) {
     return {GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT, valid_text(error.what()), false};
+  } catch (const OutputError &error) {
+    return to_failure(error);
   } catch (const std::bad_alloc &) {
     return to_failure(Error(ErrorKind::kNoMemory, "Out of memory."));
   } catch (const std::exception &error) {

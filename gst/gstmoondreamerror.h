@@ -9,6 +9,7 @@
 //   kCancelled   the caller did not want it any more                LIBRARY / SHUTDOWN
 //   kFailed      inference failed, and every other exception        LIBRARY / FAILED
 //   FrameError   a frame cannot be mapped or converted              STREAM / FORMAT
+//   OutputError  a file or pipe cannot be opened or written         RESOURCE / as it says
 //
 // Thread-safety: safe. Nothing here may be called with a lock held: posting takes the element's.
 #pragma once
@@ -29,6 +30,17 @@ class FrameError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A file, pipe or socket cannot be opened or written.
+class OutputError : public std::runtime_error {
+ public:
+  OutputError(GstResourceError code, const std::string &text)
+      : std::runtime_error(text), code_(code) {}
+  GstResourceError code() const noexcept { return code_; }
+
+ private:
+  GstResourceError code_;
+};
+
 // An exception, ready for the bus.
 struct Failure {
   GQuark domain;
@@ -38,6 +50,7 @@ struct Failure {
 };
 
 Failure to_failure(const Error &error);
+Failure to_failure(const OutputError &error);
 
 // The exception that is being handled. Only inside a catch block.
 Failure current_failure();
