@@ -27,8 +27,9 @@ struct Request {
   // Both null: only queries, answered without a picture.
   std::shared_ptr<const Image> image;
   // Gives the image if it is null above: called at most once, on a thread of the engine, so that
-  // who submits need not wait for it. It must own what it uses, and is destroyed once it returned.
-  // What it throws is the request's error.
+  // who submits need not wait for it. It must own what it uses, and is destroyed once it returned,
+  // or once the request ends without it. What it throws is the request's error; null, or an image
+  // of another size than its pixels, is one too. It is not told of a cancel.
   std::function<std::shared_ptr<const Image>()> make_image;
   std::vector<Prompt> prompts;  // at least one
   GenerationSettings settings;
@@ -57,19 +58,20 @@ struct Result {
 // What became of a request.
 using Outcome = std::variant<Result, Error>;
 
-// What a backend made of a request's picture ahead of run(). Immutable.
+// What a backend made of a request's picture ahead of run(). Immutable. Freed before its backend.
 class Preparation {
  public:
   virtual ~Preparation() = default;
-  virtual std::uint64_t bytes() const = 0;
+  virtual std::uint64_t bytes() const = 0;  // that it occupies
 };
 
 // What a backend keeps of one stream from request to request, such as the features of parts of the
-// picture. Thread-safety: safe; requests of one stream may run at the same time.
+// picture. It is freed with the stream, or with the stream's last request that runs then; before
+// its backend in any case. Thread-safety: safe; requests of one stream may run at the same time.
 class StreamMemory {
  public:
   virtual ~StreamMemory() = default;
-  virtual std::uint64_t bytes() const = 0;
+  virtual std::uint64_t bytes() const = 0;  // that it occupies now
 };
 
 // A request on its way through a backend.
@@ -88,11 +90,13 @@ class Backend {
 
   virtual ModelInfo info() const = 0;
 
-  // For a new stream. Null: nothing is kept.
+  // For a new stream. Null: nothing is kept. What it throws, Engine::open_stream() throws.
   virtual std::shared_ptr<StreamMemory> open_stream() { return nullptr; }
 
   // Does what can be done before run(), beside other requests' run(): scales the picture and cuts
-  // it into crops. Null: nothing. Throws Error as the outcome of the request.
+  // it into crops. Null: nothing. Throws Error as the outcome of the request. `request.image` is
+  // `image`, and request.make_image empty. Called for every request with a picture that is not
+  // cancelled before.
   virtual std::unique_ptr<const Preparation> prepare(const Request &request, const Image &image) {
     (void)request, (void)image;
     return nullptr;

@@ -1,38 +1,14 @@
 #include "engine.h"
 
-#include <cstddef>
-#include <string>
 #include <utility>
-#include <variant>
 
+#include "caught_error.h"
 #include "engine_registry.h"
+#include "request_rules.h"
 #include "scheduler.h"
 #include "worker_pool.h"
 
 namespace moondream {
-namespace {
-
-// Throws Error{kSettings} if no backend could answer the request.
-void validate(const Request &request) {
-  if (request.prompts.empty()) throw Error(ErrorKind::kSettings, "the request has no prompts");
-  if (!request.image) {
-    for (const Prompt &prompt : request.prompts) {
-      if (std::holds_alternative<QueryPrompt>(prompt)) continue;
-      throw Error(ErrorKind::kSettings, "without an image only queries can be answered");
-    }
-    return;
-  }
-  const Image &image = *request.image;
-  if (image.width < 1 || image.height < 1 ||
-      image.pixels.size() != std::size_t{3} * static_cast<std::size_t>(image.width) *
-                                 static_cast<std::size_t>(image.height)) {
-    throw Error(ErrorKind::kSettings,
-                "an image of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
-                    " RGB pixels cannot have " + std::to_string(image.pixels.size()) + " bytes");
-  }
-}
-
-}  // namespace
 
 // ---- Ticket ----------------------------------------------------------------------------------
 
@@ -61,7 +37,7 @@ Stream::Stream(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Stream::~Stream() { impl_->scheduler->close(impl_->queue); }
 
 Ticket Stream::submit(Request request, Callback callback) {
-  validate(request);
+  check_request(request);
   if (!callback) throw Error(ErrorKind::kSettings, "the request has no callback");
   // A callback may destroy the stream, and so may another thread while this one waits for room.
   auto scheduler = impl_->scheduler;
@@ -84,8 +60,9 @@ void Stream::cancel_all() {
 
 struct Engine::Impl {
   ModelInfo info;
+  std::shared_ptr<Backend> backend;
   std::shared_ptr<Scheduler> scheduler;
-  WorkerPool workers;
+  WorkerPool pool;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -97,7 +74,7 @@ std::shared_ptr<Engine> Engine::acquire(const ModelSpec &spec, std::stop_token c
     const std::shared_ptr<Backend> backend = std::move(loaded);
     const auto scheduler = std::make_shared<Scheduler>();
     std::unique_ptr<Impl> impl(
-        new Impl{backend->info(), scheduler, WorkerPool(backend, scheduler)});
+        new Impl{backend->info(), backend, scheduler, WorkerPool(backend, scheduler)});
     return std::shared_ptr<Engine>(new Engine(std::move(impl)));
   };
   return EngineRegistry::instance().acquire(spec, make, std::move(cancelled));
@@ -109,11 +86,21 @@ std::unique_ptr<Stream> Engine::open_stream(const StreamOptions &options) {
   if (options.max_pending == 0) {
     throw Error(ErrorKind::kSettings, "a stream with max_pending = 0 can take no request");
   }
-  auto queue = impl_->scheduler->open(options);
+  std::shared_ptr<StreamMemory> memory;
+  try {
+    memory = impl_->backend->open_stream();
+  } catch (...) {
+    throw caught_error("opening a stream");
+  }
+  auto queue = impl_->scheduler->open(options, std::move(memory));
   return std::unique_ptr<Stream>(new Stream(std::make_unique<Stream::Impl>(
       Stream::Impl{shared_from_this(), impl_->scheduler, std::move(queue)})));
 }
 
-EngineStats Engine::stats() const { return impl_->scheduler->stats(); }
+EngineStats Engine::stats() const {
+  EngineStats stats = impl_->scheduler->stats();
+  stats.weight_bytes = impl_->info.weight_bytes;
+  return stats;
+}
 
 }  // namespace moondream

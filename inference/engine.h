@@ -20,8 +20,8 @@
 
 namespace moondream {
 
-// Called exactly once for every submitted request: on a worker thread with the backend's outcome,
-// or with Error{kCancelled} on the thread that cancels or replaces the request. It may come after
+// Called exactly once for every submitted request: on a thread of the engine with its outcome, or
+// with Error{kCancelled} on the thread that cancels or replaces the request. It may come after
 // its Stream or Engine is gone, so it must own what it uses. It may release them itself, submit
 // and cancel. It must not throw: what it throws is swallowed. It is destroyed once it returned.
 using Callback = std::function<void(Outcome outcome)>;
@@ -35,7 +35,8 @@ class Ticket {
   // Ends the request with Error{kCancelled}: the callback is called here, at once, even if the
   // backend hangs, unless the request has finished: then it has returned or runs on another
   // thread. A running generation stops within one token or vision block and its outcome is
-  // discarded; until then it occupies its worker, but no longer its stream.
+  // discarded, as what is being prepared is; until then it occupies a thread of the engine, but no
+  // longer its stream.
   void cancel() const;
 
  private:
@@ -46,16 +47,22 @@ class Ticket {
 
 // What happens to a submission while the stream already has `max_pending` requests.
 enum class Overflow {
-  kReplaceOldest,  // the oldest waiting one ends with kCancelled; if all are running, the new one
-  kWait,           // submit() blocks until there is room (a cancel makes room), in order of arrival
+  // The oldest one that waits or is prepared ends with kCancelled; if all are running, the new one
+  // does. A request that an idle worker is about to take counts as running from the moment that its
+  // preparation begins: submissions faster than that would have none of them run.
+  kReplaceOldest,
+  kWait,  // submit() blocks until there is room (a cancel makes room), in order of arrival
 };
 
 struct StreamOptions {
-  std::size_t max_pending = 1;  // >= 1, requests of this stream waiting or running
+  // >= 1, requests of this stream that are not finished, and so its pictures. Cancelled ones that a
+  // thread has not let go of yet come on top: one for each thread of the engine and its batch.
+  std::size_t max_pending = 1;
   Overflow overflow = Overflow::kReplaceOldest;
 };
 
-// One source of requests, such as one element. Its requests start in the order of submission;
+// One source of requests, such as one element. A request waits, is prepared (its picture is made
+// and cut up, beside what runs) and runs. A stream's requests do so in the order of submission;
 // streams of an engine are served in turn. Destroying it cancels its requests. Keeps its engine
 // alive.
 class Stream {
@@ -64,10 +71,11 @@ class Stream {
   Stream(const Stream &) = delete;
   Stream &operator=(const Stream &) = delete;
 
-  // Queues a request. Throws Error{kSettings} if it has no prompts, or has no image and other
-  // prompts than queries, or has an image of another size than its pixels, or if `callback` is
-  // empty. `callback` may be called before this returns. Never blocks in a callback on a worker
-  // thread, which may be the one to make room: there a full kWait stream takes more than its limit.
+  // Queues a request. Throws Error{kSettings} if it has no prompts, or has no image, none to be
+  // made and other prompts than queries, or has an image of another size than its pixels or a
+  // setting out of range, or if `callback` is empty. `callback` may be called before this returns.
+  // Never blocks in a callback on a thread of the engine, which may be the one to make room: there
+  // a full kWait stream takes more than its limit.
   Ticket submit(Request request, Callback callback);
 
   // Cancels all of this stream's requests, as Ticket::cancel() does for one; those that still
@@ -81,11 +89,19 @@ class Stream {
   std::unique_ptr<Impl> impl_;
 };
 
-// Counters since the engine was loaded: at any time `submitted` is the sum of the other requests.
-// A request whose submit() blocks is waiting; a cancelled one runs no more.
+// What an engine did since it was loaded, what it does now and what it holds. At any time
+// `submitted` is the sum of the requests in the other counters and stages.
 struct EngineStats {
+  // Requests.
   std::uint64_t submitted = 0, completed = 0, failed = 0, cancelled = 0;
-  std::size_t waiting = 0, running = 0, streams = 0;
+  // Requests by stage. One whose submit() blocks is waiting, one without a picture needs no
+  // preparing; a cancelled one is in none.
+  std::size_t waiting = 0, preparing = 0, prepared = 0, running = 0;
+  std::size_t streams = 0;       // open ones
+  std::size_t idle_workers = 0;  // that would run a prepared request at once
+  // Memory: pictures and what was prepared of them, of the requests in the stages above; what the
+  // backend keeps of the open streams; the model's weights.
+  std::uint64_t request_bytes = 0, stream_bytes = 0, weight_bytes = 0;
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {
@@ -105,7 +121,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   const ModelInfo &info() const;
 
-  // Throws Error{kSettings} if max_pending is 0.
+  // Throws Error{kSettings} if max_pending is 0, and what the backend throws.
   std::unique_ptr<Stream> open_stream(const StreamOptions &options = {});
 
   EngineStats stats() const;

@@ -1,13 +1,16 @@
-// Which request runs next: the queues of an engine's streams and the life of each request in them.
+// What the threads of an engine do next: the queues of its streams and the life of each request in
+// them.
 //
-// A request is blocked (its submit() waits for room), waiting, running or finished. Whoever makes
-// it finished, a worker or a canceller, calls its callback: that is how it is called exactly once.
+// A request is blocked (its submit() waits for room), waiting, preparing, prepared, running or
+// finished; one without a picture is prepared when its turn comes. Whoever makes it finished, a
+// thread of the engine or a canceller, calls its callback: that is how it is called exactly once.
 // Requests move between the lists below as list nodes, so that no move can fail.
 // Thread-safety: every function is safe; callbacks and stop callbacks are called without the lock.
 #pragma once
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -25,16 +28,24 @@ using Submissions = std::list<std::shared_ptr<Submission>>;
 
 // One request on its way.
 struct Submission {
-  enum class State { kBlocked, kWaiting, kRunning, kFinished };
+  enum class State { kBlocked, kWaiting, kPreparing, kPrepared, kRunning, kFinished };
 
-  Request request;    // read by the worker that took it, else only by who finishes it
+  // For the thread that took it to prepare or run it; while none has, for who finishes it.
+  Request request;
+  std::unique_ptr<const Preparation> preparation;  // null: none
+  std::shared_ptr<StreamMemory> memory;            // set while it runs, unless null
+  // Drops the above. Tickets may be kept long after; pictures need not be.
+  void drop();
+
   Callback callback;  // only for who finishes it
   std::stop_source stop;
   std::shared_ptr<StreamQueue> queue;  // never changes
+  bool has_picture = false;            // or will have one; never changes
   // The scheduler's lock protects what follows.
   State state = State::kBlocked;
-  bool taken = false;           // by a worker, which drops `request` when its backend is done
+  bool taken = false;           // by a thread, which drops the request when it is done with it
   Submissions::iterator place;  // in the list of `queue` that `state` names, unless finished
+  std::uint64_t bytes = 0;      // of the picture and what was prepared of it
 };
 
 // The requests of one stream.
@@ -43,14 +54,16 @@ struct StreamQueue {
 
   const StreamOptions options;
   // The scheduler's lock protects what follows.
-  Submissions blocked, waiting, running;  // oldest first
+  Submissions blocked, waiting, ahead, running;  // oldest first; ahead: preparing or prepared
+  std::shared_ptr<StreamMemory> memory;          // of the backend; null: none, or closed
   bool closed = false;
   std::condition_variable unblocked;  // requests left `blocked`
 };
 
 class Scheduler {
  public:
-  std::shared_ptr<StreamQueue> open(const StreamOptions &options);
+  std::shared_ptr<StreamQueue> open(const StreamOptions &options,
+                                    std::shared_ptr<StreamMemory> memory = nullptr);
   // Cancels the stream's requests, the present and the future ones.
   void close(const std::shared_ptr<StreamQueue> &queue);
 
@@ -61,12 +74,20 @@ class Scheduler {
   void cancel(const std::shared_ptr<Submission> &submission);
   void cancel_all(const std::shared_ptr<StreamQueue> &queue);
 
-  // Waits for requests and makes them running: the oldest waiting one of each stream that has any,
-  // `max` at most, the stream that was served longest ago first. Empty once `stop` is stopped.
-  // Only for workers: from the first call on, submit() does not block on this thread.
+  // These two are only for threads of the engine: from the first call on, submit() does not block
+  // on this thread.
+
+  // Waits for a request with a picture and makes it preparing: one that runs next, if no other
+  // comes. Null once `stop` is stopped.
+  std::shared_ptr<Submission> take_unprepared(std::stop_token stop);
+  // Waits for prepared requests and makes them running: the oldest one of each stream that has any,
+  // `max` at most, the stream that was served longest ago first. None overtakes an older one of its
+  // stream. Empty once `stop` is stopped.
   std::vector<std::shared_ptr<Submission>> take(std::size_t max, std::stop_token stop);
 
-  // Ends what take() gave. The outcome of a request that was cancelled meanwhile is dropped.
+  // Gives back what take_unprepared() gave. That of a cancelled request is dropped.
+  void prepared(const std::shared_ptr<Submission> &submission);
+  // Ends what one of these gave. The outcome of a request that was cancelled meanwhile is dropped.
   void finish(const std::shared_ptr<Submission> &submission, Outcome outcome);
 
   EngineStats stats() const;
@@ -76,13 +97,17 @@ class Scheduler {
   // These need the lock.
   void retire(Submission &submission, Submissions &from, Submissions &finished);
   void retire_all(Submissions &from, Submissions &finished);
-  void admit(StreamQueue &queue);
+  Submissions *replaceable(StreamQueue &queue) const;
+  StreamQueue *next_to_prepare() const;
+  bool can_run() const;
+  void advance(StreamQueue &queue);
 
   mutable std::mutex mutex_;
   // mutex_ protects what follows.
   std::list<std::shared_ptr<StreamQueue>> streams_;  // the next to serve first
-  std::size_t waiting_ = 0;                          // in all streams, without the blocked ones
-  std::condition_variable_any work_;                 // waiting_ grew
+  std::size_t idle_ = 0;                             // workers in take()
+  std::condition_variable_any pictures_;             // next_to_prepare() may have become one
+  std::condition_variable_any work_;                 // can_run() may have become true
   EngineStats totals_;  // the four counters; the other members are counted when asked for
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -10,6 +11,7 @@
 #include <variant>
 
 #include "caught_error.h"
+#include "request_rules.h"
 
 namespace moondream {
 namespace {
@@ -18,22 +20,11 @@ namespace {
 // pipeline.
 constexpr std::chrono::milliseconds kPatience(150);
 
-using Batch = std::vector<std::shared_ptr<Submission>>;
+// Threads that prepare pictures. One keeps up: a picture takes it milliseconds, and a backend many
+// times that. The second is for the pictures of all other streams while one takes long.
+constexpr std::size_t kPreparers = 2;
 
-// What is wrong with a result, as text; empty if nothing is.
-std::string mistake(const Result &result, const Request &request) {
-  const std::size_t count = request.prompts.size();
-  if (result.prompts.size() != count) {
-    return std::to_string(result.prompts.size()) + " results for " + std::to_string(count) +
-           " prompts";
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (result.prompts[i].index() != request.prompts[i].index()) {
-      return "the result of prompt " + std::to_string(i) + " is of another kind than the prompt";
-    }
-  }
-  return {};
-}
+using Batch = std::vector<std::shared_ptr<Submission>>;
 
 // One outcome for each job, whatever the backend does.
 std::vector<Outcome> run(Backend &backend, std::span<const Job> jobs, int threads) {
@@ -65,6 +56,8 @@ std::vector<Outcome> run(Backend &backend, const Batch &batch, std::stop_token s
     const Request &request = submission->request;
     jobs.push_back({.request = &request,
                     .image = request.image.get(),
+                    .preparation = submission->preparation.get(),
+                    .memory = submission->memory.get(),
                     .cancelled = submission->stop.get_token()});
   }
   // A process that exits does not cancel its requests, it only stops this thread.
@@ -74,12 +67,59 @@ std::vector<Outcome> run(Backend &backend, const Batch &batch, std::stop_token s
   return run(backend, jobs, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
-void work(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std::stop_token stop) {
+void make_image(Submission &submission) {
+  Request &request = submission.request;
+  if (request.image) {
+    request.make_image = nullptr;
+    return;
+  }
+  try {
+    // It dies with this statement, and so does what it owns, such as a frame of video.
+    request.image = std::exchange(request.make_image, nullptr)();
+  } catch (...) {
+    throw caught_error("making the picture");
+  }
+  if (!request.image) {
+    throw Error(ErrorKind::kFailed, "making the picture: there is none");
+  }
+  check_image(*request.image);
+}
+
+void prepare(Backend &backend, Submission &submission) {
+  make_image(submission);
+  if (submission.stop.stop_requested()) return;
+  try {
+    submission.preparation = backend.prepare(submission.request, *submission.request.image);
+  } catch (...) {
+    throw caught_error("preparing the picture");
+  }
+}
+
+void prepare_all(Backend &backend, Scheduler &scheduler, std::stop_token stop) {
+  for (bool first = true;; first = false) {
+    const auto submission = scheduler.take_unprepared(stop);
+    if (!submission) return;
+    std::optional<Error> error;
+    try {
+      prepare(backend, *submission);
+    } catch (...) {
+      error = caught_error("preparing");
+    }
+    // Libraries make statics, such as thread pools, when they are first used.
+    if (first) await_background_threads_at_exit();
+    if (error) {
+      scheduler.finish(submission, *error);
+    } else {
+      scheduler.prepared(submission);
+    }
+  }
+}
+
+void run_all(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std::stop_token stop) {
   for (bool first = true;; first = false) {
     const Batch batch = scheduler.take(max_batch, stop);
     if (batch.empty()) return;
     std::vector<Outcome> outcomes = run(backend, batch, stop);
-    // Libraries make statics, such as thread pools, when they are first used.
     if (first) await_background_threads_at_exit();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       scheduler.finish(batch[i], std::move(outcomes[i]));
@@ -92,19 +132,24 @@ void work(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std::st
 WorkerPool::WorkerPool(std::shared_ptr<Backend> backend, std::shared_ptr<Scheduler> scheduler,
                        const WorkerOptions &options)
     : backend_(std::move(backend)) {
-  workers_.reserve(options.workers);
+  threads_.reserve(kPreparers + options.workers);
+  for (std::size_t i = 0; i < kPreparers; ++i) {
+    threads_.emplace_back("moondream-prep", [backend = backend_, scheduler](std::stop_token stop) {
+      prepare_all(*backend, *scheduler, std::move(stop));
+    });
+  }
   for (std::size_t i = 0; i < options.workers; ++i) {
-    workers_.emplace_back("moondream", [backend = backend_, scheduler,
+    threads_.emplace_back("moondream", [backend = backend_, scheduler,
                                         max_batch = options.max_batch](std::stop_token stop) {
-      work(*backend, *scheduler, max_batch, std::move(stop));
+      run_all(*backend, *scheduler, max_batch, std::move(stop));
     });
   }
 }
 
 WorkerPool::~WorkerPool() {
-  for (BackgroundThread &worker : workers_) worker.request_stop();
+  for (BackgroundThread &thread : threads_) thread.request_stop();
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  for (const BackgroundThread &worker : workers_) worker.wait_until(deadline);
+  for (const BackgroundThread &thread : threads_) thread.wait_until(deadline);
 }
 
 }  // namespace moondream

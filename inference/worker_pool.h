@@ -1,4 +1,5 @@
-// The threads that run an engine's requests on its backend.
+// The threads of an engine: those that prepare the pictures of requests, and the workers that run
+// requests on the backend.
 #pragma once
 
 #include <cstddef>
@@ -24,15 +25,16 @@ class WorkerPool {
   WorkerPool(std::shared_ptr<Backend> backend, std::shared_ptr<Scheduler> scheduler,
              const WorkerOptions &options = {});
 
-  // Stops the workers. Waits a moment for them, then leaves those whose backend or callback does
-  // not return; these share the backend and the scheduler until it does. May be called on a worker.
+  // Stops the threads. Waits a moment for them, then leaves those whose backend, make_image or
+  // callback does not return; these share the backend and the scheduler until it does. May be
+  // called on one of them.
   ~WorkerPool();
   WorkerPool(const WorkerPool &) = delete;
   WorkerPool &operator=(const WorkerPool &) = delete;
 
  private:
-  std::shared_ptr<Backend> backend_;  // so that it is freed here, unless a worker is left
-  std::vector<BackgroundThread> workers_;
+  std::shared_ptr<Backend> backend_;  // so that it is freed here, unless a thread is left
+  std::vector<BackgroundThread> threads_;
 };
 
 }  // namespace moondream

@@ -1,8 +1,11 @@
 #include "mock_backend.h"
 
+#include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
+#include <iostream>
 #include <limits>
 #include <mutex>
 
@@ -135,6 +138,40 @@ Behaviour hangs_until(Gate gate, Behaviour behaviour) {
 
 // ---- MockModel -------------------------------------------------------------------------------
 
+namespace {
+
+using Counter = std::shared_ptr<std::atomic<std::size_t>>;
+
+// Counts its own life: for all backends of a script, and for the one that made its owner.
+class Life {
+ public:
+  Life(Counter all, Counter own) : all_(std::move(all)), own_(std::move(own)) { ++*all_, ++*own_; }
+  ~Life() { --*all_, --*own_; }
+  Life(const Life &) = delete;
+  Life &operator=(const Life &) = delete;
+
+ private:
+  const Counter all_, own_;
+};
+
+struct MockPreparation : Preparation {
+  MockPreparation(const Image *of, Counter all, Counter own)
+      : image(of), life(std::move(all), std::move(own)) {}
+  std::uint64_t bytes() const override { return kMockPreparationBytes; }
+
+  const Image *image;
+  Life life;
+};
+
+struct MockMemory : StreamMemory {
+  MockMemory(Counter all, Counter own) : life(std::move(all), std::move(own)) {}
+  std::uint64_t bytes() const override { return kMockMemoryBytes; }
+
+  Life life;
+};
+
+}  // namespace
+
 struct MockModel::Script {
   mutable std::mutex mutex;
   // mutex protects what follows.
@@ -142,14 +179,20 @@ struct MockModel::Script {
   Behaviour always = answers();
   std::function<std::vector<Outcome>(std::span<const Job>)> batch;
   std::function<void(const ModelSpec &, std::stop_token)> load;
+  std::function<std::unique_ptr<const Preparation>(const Request &, const Image &)> prepare;
+  std::function<void()> open_stream;
   std::vector<Run> runs;
   std::size_t made = 0;
   // Safe by themselves.
-  Gate started, ended, loading, freed;
+  Gate preparing, started, ended, loading, freed;
+  const Counter preparations = std::make_shared<Counter::element_type>(0);
+  const Counter memories = std::make_shared<Counter::element_type>(0);
 
-  Behaviour begin(const Request &request) {
+  Behaviour begin(const Job &job, int threads) {
+    const auto *own = dynamic_cast<const MockPreparation *>(job.preparation);
     const std::lock_guard lock(mutex);
-    runs.push_back({request.prompts, request.settings, request.image});
+    runs.push_back({job.request->prompts, job.request->settings, job.request->image,
+                    own && own->image == job.image, job.memory, threads});
     if (next.empty()) return always;
     Behaviour first = std::move(next.front());
     next.pop_front();
@@ -161,11 +204,36 @@ class MockModel::MockBackend : public Backend {
  public:
   MockBackend(const ModelSpec &spec, std::shared_ptr<Script> script)
       : name_(std::filesystem::path(spec.model).filename().string()), script_(std::move(script)) {}
-  ~MockBackend() override { script_->freed.open(); }
+  ~MockBackend() override {
+    if (*made_ != 0) {
+      std::cerr << "a backend was freed before what it made" << std::endl;
+      std::abort();
+    }
+    script_->freed.open();
+  }
 
   ModelInfo info() const override { return {name_, "cpu", "float32", 1234}; }
 
-  std::vector<Outcome> run(std::span<const Job> jobs, int) override {
+  std::shared_ptr<StreamMemory> open_stream() override {
+    const auto open = [&] {
+      const std::lock_guard lock(script_->mutex);
+      return script_->open_stream;
+    }();
+    if (open) open();
+    return std::make_shared<MockMemory>(script_->memories, made_);
+  }
+
+  std::unique_ptr<const Preparation> prepare(const Request &request, const Image &image) override {
+    const auto prepare = [&] {
+      const std::lock_guard lock(script_->mutex);
+      return script_->prepare;
+    }();
+    script_->preparing.open();
+    if (prepare) return prepare(request, image);
+    return std::make_unique<MockPreparation>(&image, script_->preparations, made_);
+  }
+
+  std::vector<Outcome> run(std::span<const Job> jobs, int threads) override {
     struct Ended {
       Gate gate;
       std::size_t jobs;
@@ -177,7 +245,7 @@ class MockModel::MockBackend : public Backend {
       return script_->batch;
     }();
     std::vector<Behaviour> behaviours;
-    for (const Job &job : jobs) behaviours.push_back(script_->begin(*job.request));
+    for (const Job &job : jobs) behaviours.push_back(script_->begin(job, threads));
     script_->started.add(jobs.size());
     if (batch) return batch(jobs);
     std::vector<Outcome> outcomes;
@@ -188,6 +256,7 @@ class MockModel::MockBackend : public Backend {
  private:
   std::string name_;
   std::shared_ptr<Script> script_;
+  const Counter made_ = std::make_shared<Counter::element_type>(0);  // that is not freed yet
 };
 
 MockModel::MockModel() : script_(std::make_shared<Script>()) {
@@ -228,11 +297,23 @@ void MockModel::on_load(std::function<void(const ModelSpec &, std::stop_token)> 
   script_->load = std::move(load);
 }
 
+void MockModel::on_prepare(
+    std::function<std::unique_ptr<const Preparation>(const Request &, const Image &)> prepare) {
+  const std::lock_guard lock(script_->mutex);
+  script_->prepare = std::move(prepare);
+}
+
+void MockModel::on_open_stream(std::function<void()> open) {
+  const std::lock_guard lock(script_->mutex);
+  script_->open_stream = std::move(open);
+}
+
 std::vector<MockModel::Run> MockModel::runs() const {
   const std::lock_guard lock(script_->mutex);
   return script_->runs;
 }
 
+Gate MockModel::preparing() const { return script_->preparing; }
 Gate MockModel::started() const { return script_->started; }
 Gate MockModel::ended() const { return script_->ended; }
 Gate MockModel::loading() const { return script_->loading; }
@@ -242,5 +323,8 @@ std::size_t MockModel::alive() const {
   const std::lock_guard lock(script_->mutex);
   return script_->made - script_->freed.count();
 }
+
+std::size_t MockModel::preparations() const { return *script_->preparations; }
+std::size_t MockModel::memories() const { return *script_->memories; }
 
 }  // namespace moondream

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -49,6 +50,9 @@ Behaviour throws(T what) {
   return [what = std::move(what)](const Job &) -> Outcome { throw what; };
 }
 
+// What Preparation::bytes() and StreamMemory::bytes() of the mock are.
+constexpr std::uint64_t kMockPreparationBytes = 1000, kMockMemoryBytes = 100;
+
 // While it lives, Engine::acquire() loads backends that follow its script. Backends may outlive it.
 class MockModel {
  public:
@@ -56,7 +60,10 @@ class MockModel {
   struct Run {
     std::vector<Prompt> prompts;
     GenerationSettings settings;
-    std::weak_ptr<const Image> image;
+    std::weak_ptr<const Image> image;  // expired: none
+    bool prepared = false;             // by prepare(), of this request's image
+    StreamMemory *memory = nullptr;    // to compare, not to use
+    int threads = 0;
   };
 
   MockModel();
@@ -68,18 +75,28 @@ class MockModel {
   void next(Behaviour behaviour);
   // Scripts all jobs that next() does not. Initially answers().
   void always(Behaviour behaviour);
+  // Replaces Backend::prepare() for all requests. May block, throw and return null. Initially it
+  // makes a preparation of kMockPreparationBytes.
+  void on_prepare(
+      std::function<std::unique_ptr<const Preparation>(const Request &, const Image &)> prepare);
+  // Called by each Backend::open_stream() before it makes a memory of kMockMemoryBytes. May throw.
+  void on_open_stream(std::function<void()> open);
   // Replaces Backend::run() as a whole.
   void on_batch(std::function<std::vector<Outcome>(std::span<const Job>)> run);
   // Called by each load before it makes its backend. May block or throw.
   void on_load(std::function<void(const ModelSpec &spec, std::stop_token cancelled)> load);
 
   std::vector<Run> runs() const;
-  Gate started() const;  // counts the jobs that began
-  Gate ended() const;    // counts the jobs that ended
-  Gate loading() const;  // counts the loads that began
-  Gate freed() const;    // counts the backends that were destroyed
-  // Backends that exist.
+  Gate preparing() const;  // counts the calls of Backend::prepare()
+  Gate started() const;    // counts the jobs that began
+  Gate ended() const;      // counts the jobs that ended
+  Gate loading() const;    // counts the loads that began
+  Gate freed() const;      // counts the backends that were destroyed
+  // Backends, preparations and streams' memories that exist. A backend that is freed before one of
+  // the others aborts the program.
   std::size_t alive() const;
+  std::size_t preparations() const;
+  std::size_t memories() const;
 
  private:
   struct Script;

@@ -26,6 +26,11 @@ inline Request about_image(std::vector<Prompt> prompts) {
           .settings = {}};
 }
 
+// Requests that have not begun to run.
+inline std::size_t queued(const EngineStats &stats) {
+  return stats.waiting + stats.preparing + stats.prepared;
+}
+
 // The question of a query() and its mock answer.
 inline std::string question(const MockModel::Run &run) {
   return std::get<QueryPrompt>(run.prompts.at(0)).question;

@@ -52,6 +52,16 @@ TEST_F(EngineRequests, WithoutPromptsOrCallbackOrWithABrokenImageAreRefused) {
     request.image = std::make_shared<Image>(image);
     EXPECT_NE(refusal(request, inbox.callback()).find("RGB pixels cannot have"), std::string::npos);
   }
+  for (const Grid grid : {Grid{0, 1}, Grid{1, 0}, Grid{-3, 2}}) {
+    Request request = query("?");
+    request.grid = grid;
+    EXPECT_NE(refusal(request, inbox.callback()).find("a grid of"), std::string::npos);
+  }
+  for (const double threshold : {-0.001, 1.001, std::numeric_limits<double>::quiet_NaN()}) {
+    Request request = query("?");
+    request.change_threshold = threshold;
+    EXPECT_NE(refusal(request, inbox.callback()).find("change_threshold"), std::string::npos);
+  }
   EXPECT_EQ(engine->stats().submitted, 0u);
   EXPECT_EQ(inbox.count(), 0u);
 }

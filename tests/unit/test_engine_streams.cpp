@@ -118,7 +118,7 @@ TEST_F(EngineStreams, AFullWaitingStreamBlocksSubmitUntilARequestEnds) {
     stream->submit(query("2"), inbox.callback());
     returned.open();
   });
-  ASSERT_TRUE(eventually([&] { return engine->stats().waiting == 2; }));
+  ASSERT_TRUE(eventually([&] { return queued(engine->stats()) == 2; }));
   EXPECT_FALSE(returned.wait(1, kWatch));
   hang.open();
   EXPECT_TRUE(returned.wait());
@@ -136,7 +136,7 @@ TEST_F(EngineStreams, CancellingARequestMakesRoomForABlockedSubmit) {
     stream->submit(query("2"), inbox.callback());
     returned.open();
   });
-  ASSERT_TRUE(eventually([&] { return engine->stats().waiting == 2; }));
+  ASSERT_TRUE(eventually([&] { return queued(engine->stats()) == 2; }));
   ticket.cancel();
   EXPECT_TRUE(returned.wait());
   EXPECT_EQ(inbox.count(), 0u);
@@ -154,7 +154,7 @@ TEST_F(EngineStreams, BlockedSubmitsAreServedInTheOrderOfTheirArrival) {
   for (std::size_t i = 1; i <= 5; ++i) {
     expected.push_back(std::to_string(i));
     submitters.emplace_back([&, i] { stream->submit(query(expected[i]), inbox.callback()); });
-    ASSERT_TRUE(eventually([&] { return engine->stats().waiting == 1 + i; }));
+    ASSERT_TRUE(eventually([&] { return queued(engine->stats()) == 1 + i; }));
   }
   hang.open();
   ASSERT_TRUE(inbox.wait(6));
@@ -183,7 +183,7 @@ TEST_F(EngineStreams, CancelAllEndsWhatRunsWaitsAndBlocksButNothingOfOtherStream
   stream->submit(query("waits"), waiting.callback());
   const std::jthread submitter([&] { stream->submit(query("blocks"), blocked.callback()); });
   occupier->submit(query("other"), other.callback());
-  ASSERT_TRUE(eventually([&] { return engine->stats().waiting == 3; }));
+  ASSERT_TRUE(eventually([&] { return queued(engine->stats()) == 3; }));
   stream->cancel_all();
   for (const Inbox &inbox : {running, waiting, blocked}) {
     ASSERT_EQ(inbox.count(), 1u);
@@ -211,7 +211,7 @@ TEST_F(EngineStreams, DestroyingAStreamCancelsItsRequestsAndWakesItsBlockedSubmi
     stream->submit(query("blocks"), blocked.callback());
     returned.open();
   });
-  ASSERT_TRUE(eventually([&] { return engine->stats().waiting == 1; }));
+  ASSERT_TRUE(eventually([&] { return queued(engine->stats()) == 1; }));
   stream.reset();
   EXPECT_EQ(running.count(), 1u);
   EXPECT_EQ(blocked.count(), 1u);
@@ -319,6 +319,8 @@ TEST_F(EngineStreams, StatsCountEachRequestOnce) {
     EXPECT_EQ(stats.failed, expected.failed);
     EXPECT_EQ(stats.cancelled, expected.cancelled);
     EXPECT_EQ(stats.waiting, expected.waiting);
+    EXPECT_EQ(stats.preparing, expected.preparing);
+    EXPECT_EQ(stats.prepared, expected.prepared);
     EXPECT_EQ(stats.running, expected.running);
     EXPECT_EQ(stats.streams, expected.streams);
   };
@@ -337,11 +339,12 @@ TEST_F(EngineStreams, StatsCountEachRequestOnce) {
           .completed = 1,
           .failed = 1,
           .cancelled = 1,
-          .waiting = 3,
+          .prepared = 3,
           .running = 1,
           .streams = 2});
   occupier.reset();
-  expect({.submitted = 7, .completed = 1, .failed = 1, .cancelled = 2, .waiting = 3, .streams = 1});
+  expect(
+      {.submitted = 7, .completed = 1, .failed = 1, .cancelled = 2, .prepared = 3, .streams = 1});
   hang.open();
   ASSERT_TRUE(inbox.wait(6));
   expect({.submitted = 7, .completed = 4, .failed = 1, .cancelled = 2, .streams = 1});
