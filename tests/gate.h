@@ -17,11 +17,13 @@ class Gate {
  public:
   void open() { add(1); }
   void add(std::size_t n) {
+    // Whoever waits may destroy this gate as soon as the lock is free.
+    const auto state = state_;
     {
-      const std::lock_guard lock(state_->mutex);
-      state_->count += n;
+      const std::lock_guard lock(state->mutex);
+      state->count += n;
     }
-    state_->grew.notify_all();
+    state->grew.notify_all();
   }
 
   std::size_t count() const {
