@@ -4,16 +4,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <optional>
 #include <set>
-#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "config_from_shapes.h"
 #include "files.h"
+#include "mapped_tensor.h"
 #include "tensor_sources.h"
 #include "types.h"
 #include "weight_files.h"
@@ -114,57 +112,10 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
   return config;
 }
 
-std::optional<at::ScalarType> scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::kF64:
-      return at::kDouble;
-    case DType::kF32:
-      return at::kFloat;
-    case DType::kF16:
-      return at::kHalf;
-    case DType::kBF16:
-      return at::kBFloat16;
-    case DType::kI64:
-      return at::kLong;
-    case DType::kI32:
-      return at::kInt;
-    case DType::kI16:
-      return at::kShort;
-    case DType::kI8:
-      return at::kChar;
-    case DType::kU8:
-      return at::kByte;
-    case DType::kBool:
-      return at::kBool;
-    case DType::kU64:
-    case DType::kU32:
-    case DType::kU16:
-    case DType::kF8E4M3:
-    case DType::kF8E5M2:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
 at::Tensor make_tensor(const TensorSource &source, const std::filesystem::path &path) {
-  const auto &[file, key, entry, transposed] = source;
-  const std::optional<at::ScalarType> type = scalar_type(entry->dtype);
-  if (!type) {
-    mismatch(path, source_text(source) + " is of type " + dtype_name(entry->dtype) +
-                       ", expected a floating-point type");
-  }
-  const std::span<const std::byte> bytes = file->bytes(*entry);
-  // LibTorch has no read-only tensors.
-  auto *data = const_cast<std::byte *>(bytes.data());
-  at::Tensor tensor;
-  if (reinterpret_cast<std::uintptr_t>(data) % dtype_size(entry->dtype) == 0) {
-    tensor = at::from_blob(
-        data, entry->shape, [keep_alive = file->keep_alive()](void *) {}, at::dtype(*type));
-  } else {
-    tensor = at::empty(entry->shape, at::dtype(*type));
-    std::copy(bytes.begin(), bytes.end(), static_cast<std::byte *>(tensor.data_ptr()));
-  }
-  return transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
+  const at::Tensor tensor =
+      mapped_tensor(*source.file, *source.entry, path.string() + ": " + source_text(source));
+  return source.transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
 }
 
 }  // namespace
@@ -183,7 +134,7 @@ const at::Tensor &Checkpoint::tensor(const std::string &name) const {
 }
 
 Checkpoint load_checkpoint(const std::filesystem::path &path) {
-  const std::vector<SafetensorsFile> files = open_weights(path);
+  const std::vector<TensorFile> files = open_weights(path);
   const TensorSources sources = find_sources(files, path);
   check_kind(sources, path);
   Config config = find_config(sources, path);

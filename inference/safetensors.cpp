@@ -1,7 +1,6 @@
 #include "safetensors.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -15,29 +14,8 @@ namespace moondream {
 namespace {
 
 // A file is a header length (u64, little-endian), a JSON header and the data section.
-static_assert(std::endian::native == std::endian::little,
-              "tensors are used as they lie in the file");
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kMaxHeader = 100'000'000;  // as in the format's own library
-
-struct DTypeInfo {
-  DType dtype;
-  const char *name;
-  std::size_t size;
-};
-
-constexpr DTypeInfo kDTypes[] = {
-    {DType::kF64, "F64", 8},   {DType::kF32, "F32", 4},        {DType::kF16, "F16", 2},
-    {DType::kBF16, "BF16", 2}, {DType::kF8E4M3, "F8_E4M3", 1}, {DType::kF8E5M2, "F8_E5M2", 1},
-    {DType::kI64, "I64", 8},   {DType::kI32, "I32", 4},        {DType::kI16, "I16", 2},
-    {DType::kI8, "I8", 1},     {DType::kU64, "U64", 8},        {DType::kU32, "U32", 4},
-    {DType::kU16, "U16", 2},   {DType::kU8, "U8", 1},          {DType::kBool, "BOOL", 1},
-};
-
-const DTypeInfo &info(DType dtype) {
-  return *std::find_if(std::begin(kDTypes), std::end(kDTypes),
-                       [dtype](const DTypeInfo &candidate) { return candidate.dtype == dtype; });
-}
 
 // What a file that is no safetensors file begins with, and what it then probably is.
 struct Lookalike {
@@ -143,27 +121,7 @@ std::string_view header_text(const std::filesystem::path &path, const MappedFile
 
 }  // namespace
 
-std::optional<DType> dtype_named(std::string_view name) {
-  for (const DTypeInfo &candidate : kDTypes) {
-    if (candidate.name == name) return candidate.dtype;
-  }
-  return std::nullopt;
-}
-
-const char *dtype_name(DType dtype) { return info(dtype).name; }
-
-std::size_t dtype_size(DType dtype) { return info(dtype).size; }
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(shape[i]);
-  }
-  return text + "]";
-}
-
-SafetensorsFile::SafetensorsFile(const std::filesystem::path &path) : path_(path) {
+SafetensorsFile::SafetensorsFile(const std::filesystem::path &path) : TensorFile(path) {
   const MappedFile file = map_file(path);
   const std::string_view header = header_text(path, file);
   tensors_ = parse_header(header, path_);
@@ -171,10 +129,6 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path &path) : path_(path
   check_layout(path, tensors_, file.size - data_begin);
   mapping_ = file.bytes;
   data_ = mapping_.get() + data_begin;
-}
-
-std::span<const std::byte> SafetensorsFile::bytes(const TensorEntry &entry) const {
-  return {data_ + entry.begin, entry.end - entry.begin};
 }
 
 }  // namespace moondream

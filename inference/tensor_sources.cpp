@@ -36,10 +36,10 @@ std::string source_text(const TensorSource &source) {
   return quote(*source.key) + " in " + source.file->path().filename().string();
 }
 
-TensorSources find_sources(const std::vector<SafetensorsFile> &files,
+TensorSources find_sources(const std::vector<TensorFile> &files,
                            const std::filesystem::path &path) {
   TensorSources sources;
-  for (const SafetensorsFile &file : files) {
+  for (const TensorFile &file : files) {
     for (const auto &[key, entry] : file.tensors()) {
       auto [name, transposed] = canonical_name(key);
       const TensorSource source{&file, &key, &entry, transposed};

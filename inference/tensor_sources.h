@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "safetensors.h"
+#include "tensor_file.h"
 
 namespace moondream {
 
 // A tensor in a file. Points into the file, which must outlive it.
 struct TensorSource {
-  const SafetensorsFile *file;
+  const TensorFile *file;
   const std::string *key;  // its name there
   const TensorEntry *entry;
   bool transposed;  // against the shape that this library expects
@@ -25,8 +25,7 @@ std::string source_text(const TensorSource &source);
 
 // The tensors of all files, of which `path` is what the user named. Throws Error{kMismatch} if two
 // are the same tensor in different layouts.
-TensorSources find_sources(const std::vector<SafetensorsFile> &files,
-                           const std::filesystem::path &path);
+TensorSources find_sources(const std::vector<TensorFile> &files, const std::filesystem::path &path);
 
 // Throws Error{kMismatch}, saying what it is, if the files hold another kind of model than this
 // library runs.

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxIndex = 64'000'000;  // bytes
 constexpr const char *kWeightsName = "model.safetensors";
+constexpr const char *kTorchName = "model.pt";
 constexpr const char *kIndexName = "model.safetensors.index.json";
 
 // A shard lies beside its index: a name that leads elsewhere is an attack or a mistake.
@@ -25,7 +26,7 @@ bool is_plain_name(const std::string &name) {
                       [](unsigned char c) { return c < 0x20 || c == '/' || c == '\\'; });
 }
 
-std::vector<SafetensorsFile> open_index(const fs::path &path) {
+std::vector<TensorFile> open_index(const fs::path &path) {
   const auto fail = [&path](const std::string &what) {
     throw Error(ErrorKind::kRead, path.string() + ": " + what);
   };
@@ -46,10 +47,10 @@ std::vector<SafetensorsFile> open_index(const fs::path &path) {
     names_by_shard[*shard].push_back(name);
   }
 
-  std::vector<SafetensorsFile> files;
+  std::vector<TensorFile> files;
   std::map<std::string, std::size_t> file_of;
   for (const auto &[shard, names] : names_by_shard) {
-    const SafetensorsFile &file = files.emplace_back(path.parent_path() / shard);
+    const TensorFile &file = files.emplace_back(open_tensor_file(path.parent_path() / shard));
     for (const std::string &name : names) {
       if (!file.tensors().contains(name)) {
         fail("tensor " + quote(name) + " is not in " + quote(shard) + " as it says");
@@ -66,46 +67,47 @@ std::vector<SafetensorsFile> open_index(const fs::path &path) {
   return files;
 }
 
-std::vector<SafetensorsFile> open_directory(const fs::path &directory) {
-  std::error_code ignored;
-  std::vector<SafetensorsFile> files;
-  if (fs::exists(directory / kWeightsName, ignored)) {
-    files.emplace_back(directory / kWeightsName);
-    return files;
-  }
-  if (fs::exists(directory / kIndexName, ignored)) return open_index(directory / kIndexName);
-
-  std::vector<fs::path> candidates;
+std::vector<fs::path> files_of_type(const fs::path &directory, const char *extension) {
+  std::vector<fs::path> files;
   try {
     for (const fs::directory_entry &entry : fs::directory_iterator(directory)) {
-      if (entry.path().extension() == ".safetensors") candidates.push_back(entry.path());
+      if (entry.path().extension() == extension) files.push_back(entry.path());
     }
   } catch (const fs::filesystem_error &error) {
     throw Error(ErrorKind::kRead, directory.string() + ": " + error.code().message());
   }
+  return files;
+}
+
+std::vector<TensorFile> open_directory(const fs::path &directory) {
+  std::error_code ignored;
+  const auto has = [&](const char *name) { return fs::exists(directory / name, ignored); };
+  if (has(kWeightsName)) return {open_tensor_file(directory / kWeightsName)};
+  if (has(kIndexName)) return open_index(directory / kIndexName);
+  std::vector<fs::path> candidates = files_of_type(directory, ".safetensors");
+  if (candidates.empty() && has(kTorchName)) return {open_tensor_file(directory / kTorchName)};
+  if (candidates.empty()) candidates = files_of_type(directory, ".pt");
   if (candidates.empty()) {
     throw Error(ErrorKind::kNotFound, directory.string() + ": holds no weights (" + kWeightsName +
-                                          ", " + kIndexName + " or one *.safetensors file)");
+                                          ", " + kIndexName +
+                                          ", or one *.safetensors or *.pt file)");
   }
   if (candidates.size() > 1) {
-    throw Error(ErrorKind::kRead, directory.string() + ": holds " +
-                                      std::to_string(candidates.size()) +
-                                      " safetensors files and neither " + kWeightsName + " nor " +
-                                      kIndexName + ": name the one to load");
+    throw Error(ErrorKind::kRead,
+                directory.string() + ": holds " + std::to_string(candidates.size()) + " *" +
+                    candidates.front().extension().string() + " files and neither " + kWeightsName +
+                    " nor " + kIndexName + ": name the one to load");
   }
-  files.emplace_back(candidates.front());
-  return files;
+  return {open_tensor_file(candidates.front())};
 }
 
 }  // namespace
 
-std::vector<SafetensorsFile> open_weights(const fs::path &path) {
+std::vector<TensorFile> open_weights(const fs::path &path) {
   std::error_code ignored;  // opening says it better
   if (fs::is_directory(path, ignored)) return open_directory(path);
   if (path.string().ends_with(".index.json")) return open_index(path);
-  std::vector<SafetensorsFile> files;
-  files.emplace_back(path);
-  return files;
+  return {open_tensor_file(path)};
 }
 
 }  // namespace moondream

@@ -11,7 +11,8 @@
 
 #include "safetensors.h"
 #include "tensor_names.h"
-#include "weights_support.h"
+#include "torch_file.h"
+#include "torch_support.h"
 
 namespace moondream {
 namespace {
@@ -233,6 +234,25 @@ TEST(Checkpoint, TrainingLayoutInShardsIsTheSameModel) {
   expect_equal(checkpoint.tensors(), tensors);
   EXPECT_TRUE(checkpoint.tensor("region.size_features").is_contiguous());
   expect_equal(load_checkpoint(dir / "model.safetensors.index.json").tensors(), tensors);
+}
+
+TEST(Checkpoint, PyTorchFilesAreTheSameModelAndNotCopied) {
+  const TempDir dir;
+  const Tensors tensors = tensors_of(small_config());
+  std::vector<RawTensor> training;
+  for (const auto &[name, tensor] : tensors) training.push_back(in_training_layout(name, tensor));
+  const auto file = write_file(dir / "model.pt", test::torch_file_of(training));
+  write_file(dir / "config.json", kSmallConfig);
+  const Checkpoint checkpoint = load_checkpoint(dir.path());
+  expect_equal(checkpoint.tensors(), tensors);
+  expect_equal(load_checkpoint(file).tensors(), tensors);
+  // As far from each other as in the file: both are views of it.
+  const TorchFile opened(file);
+  const auto begin = [&](const std::string &key) { return opened.tensors().at(key).begin; };
+  EXPECT_EQ(static_cast<std::size_t>(
+                static_cast<const char *>(checkpoint.tensor("text.lm_head.bias").data_ptr()) -
+                static_cast<const char *>(checkpoint.tensor("text.post_ln.bias").data_ptr())),
+            begin("text_model.lm_head.linear.bias") - begin("text_model.lm_head.ln.bias"));
 }
 
 // A model of the published vocabulary and head sizes, otherwise as thin as can be.

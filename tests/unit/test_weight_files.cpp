@@ -71,7 +71,7 @@ TEST(WeightFiles, DirectoryWithTwoFilesLeavesAChoice) {
   write_file(dir / "two.safetensors", holding("b"));
   const Error error = error_of([&] { open_weights(dir.path()); });
   EXPECT_EQ(error.kind(), ErrorKind::kRead);
-  EXPECT_TRUE(says(error, "2 safetensors files")) << error.what();
+  EXPECT_TRUE(says(error, "2 *.safetensors files")) << error.what();
 }
 
 TEST(WeightFiles, EmptyDirectoryHasNoWeights) {
