@@ -9,6 +9,7 @@ enum : guint {
   kStats = kFilterPropertyStats,
   kModel,
   kTokenizer,
+  kVariant,
   kDevice,
   kPrecision,
   kDetect,
@@ -108,6 +109,9 @@ bool set_value(FilterSettings &s, guint id, const GValue *value) {
     case kTokenizer:
       s.tokenizer = text_of(value);
       return true;
+    case kVariant:
+      s.variant = text_of(value);
+      return true;
     case kDevice:
       s.device = text_of(value);
       return true;
@@ -186,6 +190,9 @@ bool get_filter_property(const SharedSettings &settings, guint id, GValue *value
       return true;
     case kTokenizer:
       set_text(value, s.tokenizer);
+      return true;
+    case kVariant:
+      set_text(value, s.variant);
       return true;
     case kDevice:
       set_text(value, s.device);
@@ -278,6 +285,16 @@ void install_filter_properties(GObjectClass *object_class) {
   install(kTokenizer, g_param_spec_string("tokenizer", "Tokenizer",
                                           "Tokenizer file (unset: the one beside the weights)",
                                           nullptr, at_start));
+  /**
+   * GstMoondreamFilter:variant:
+   *
+   * LoRA variant of the model: its file, or the directory that holds it.
+   *
+   * Since: 0.1
+   */
+  install(kVariant,
+          g_param_spec_string("variant", "Variant", "LoRA variant of the model: file or directory",
+                              nullptr, at_start));
   /**
    * GstMoondreamFilter:device:
    *

@@ -22,6 +22,7 @@ struct FilterSettings {
   // Of the model: in force from the next start on.
   std::string model;      // empty: $MOONDREAM_MODEL, else the demo model
   std::string tokenizer;  // empty: the one beside the weights
+  std::string variant;    // empty: none
   std::string device = "auto";
   Precision precision = Precision::kAuto;
 

@@ -136,6 +136,7 @@ static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
                       "': set the property model or the environment variable MOONDREAM_MODEL.");
     }
     auto engine = Engine::acquire({.model = model,
+                                   .variant = settings->variant,
                                    .tokenizer = settings->tokenizer,
                                    .device = settings->device,
                                    .precision = settings->precision});

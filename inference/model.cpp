@@ -64,12 +64,13 @@ struct Model::Impl {
 };
 
 Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> tokenizer,
-             const std::string &device, Precision precision, std::string name) try {
+             const std::string &device, Precision precision, std::string name,
+             const LoraTensors *variant) try {
   const c10::InferenceMode guard;
   const c10::Device where = select_device(device);
   const c10::ScalarType dtype = select_precision(precision, where);
   impl_ = std::make_unique<const Impl>(
-      WeightSource(checkpoint, where, dtype), std::move(tokenizer),
+      WeightSource(checkpoint, where, dtype, variant), std::move(tokenizer),
       ModelInfo{.name = std::move(name),
                 .device = where.str(),
                 .precision = dtype == c10::kBFloat16 ? "bfloat16" : "float32",
@@ -92,6 +93,14 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
     const std::filesystem::path path = spec.model;
     const Checkpoint checkpoint = load_checkpoint(path);
     check();
+    std::optional<LoraTensors> variant;
+    std::string name = name_of(path);
+    if (!spec.variant.empty()) {
+      variant = load_lora(spec.variant, checkpoint.config());
+      name += '+';
+      name += name_of(spec.variant);
+      check();
+    }
     auto tokenizer = load_tokenizer(!spec.tokenizer.empty() ? std::filesystem::path(spec.tokenizer)
                                     : std::filesystem::is_directory(path) ? path
                                                                           : path.parent_path());
@@ -102,8 +111,9 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
                                             std::to_string(checkpoint.config().text.vocab_size));
     }
     check();
-    auto model = std::make_unique<const Model>(checkpoint, std::move(tokenizer), spec.device,
-                                               spec.precision, name_of(path));
+    auto model =
+        std::make_unique<const Model>(checkpoint, std::move(tokenizer), spec.device, spec.precision,
+                                      std::move(name), variant ? &*variant : nullptr);
     check();
     return model;
   } catch (...) {

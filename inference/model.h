@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "lora.h"
 #include "trace.h"
 #include "types.h"
 
@@ -48,9 +49,10 @@ class Model {
   // `cancelled` is stopped.
   static std::unique_ptr<const Model> load(const ModelSpec &spec, std::stop_token cancelled = {});
 
-  // Makes a model of weights in memory. `name` goes into info().
+  // Makes a model of weights in memory. `name` goes into info(); variant: null: none.
   Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> tokenizer,
-        const std::string &device, Precision precision, std::string name);
+        const std::string &device, Precision precision, std::string name,
+        const LoraTensors *variant = nullptr);
   ~Model();
 
   const ModelInfo &info() const;

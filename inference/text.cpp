@@ -56,8 +56,8 @@ std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x) const {
     // The prefix is known by its keys and values alone: nobody looks at what the last block makes.
     if (i + 1 == blocks_.size()) break;
     const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
-    hidden = hidden + block.proj(mixed.transpose(1, 2).reshape({images * tokens, config_.dim})) +
-             block.mlp(normed);
+    const at::Tensor flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
+    hidden = hidden + block.proj(flat, normed) + block.mlp(normed);
   }
   return caches;
 }
@@ -87,7 +87,7 @@ at::Tensor TextModel::forward(const at::Tensor &x, std::span<const TextSegment> 
                                        segment.cache->k(i), segment.cache->v(i));
       row += segment.tokens;
     }
-    hidden = hidden + block.proj(at::cat(mixed)) + block.mlp(normed);
+    hidden = hidden + block.proj(at::cat(mixed), normed) + block.mlp(normed);
   }
   return hidden.index_select(0, at::tensor(last_rows).to(hidden.device()));
 }

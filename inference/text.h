@@ -48,7 +48,10 @@ class TextModel {
  private:
   struct Block {
     LayerNorm ln;
-    Linear qkv, proj;
+    Linear qkv;
+    // What a variant adds to it is of the block's normed input, not of proj's own: so in the
+    // reference, and variants are trained with it.
+    Linear proj;
     Mlp mlp;
   };
   struct Qkv {

@@ -190,7 +190,8 @@ enum class Precision { kAuto, kFloat32, kBFloat16 };
 
 // Which model, where and how. Two equal specs mean the same engine of a process.
 struct ModelSpec {
-  std::string model;            // directory or .safetensors file
+  std::string model;            // directory, or .safetensors or .pt file
+  std::string variant;          // LoRA variant of it: a directory or file; empty = none
   std::string tokenizer;        // overrides the tokenizer beside the weights; empty = that one
   std::string device = "auto";  // auto, cpu, cuda, cuda:N
   Precision precision = Precision::kAuto;
@@ -200,7 +201,7 @@ struct ModelSpec {
 
 // What was really loaded.
 struct ModelInfo {
-  std::string name;       // of the model's directory or file
+  std::string name;       // of the model's directory or file, "+" and its variant's if there is one
   std::string device;     // "cpu", "cuda:0"
   std::string precision;  // "float32", "bfloat16"
   std::uint64_t weight_bytes = 0;

@@ -321,13 +321,15 @@ TEST(MoondreamFilter, ModelSettingsReachTheLoader) {
   const ElementPtr filter = make_filter({{"detect", "face"},
                                          {"model", "/"},
                                          {"tokenizer", "/t"},
+                                         {"variant", "/v.pt"},
                                          {"device", "cuda:3"},
                                          {"precision", "bfloat16"}});
   ASSERT_EQ(gst_element_set_state(filter.get(), GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
-  EXPECT_EQ(
-      seen,
-      (ModelSpec{
-          .model = "/", .tokenizer = "/t", .device = "cuda:3", .precision = Precision::kBFloat16}));
+  EXPECT_EQ(seen, (ModelSpec{.model = "/",
+                             .variant = "/v.pt",
+                             .tokenizer = "/t",
+                             .device = "cuda:3",
+                             .precision = Precision::kBFloat16}));
   gst_element_set_state(filter.get(), GST_STATE_NULL);
 }
 

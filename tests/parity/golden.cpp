@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <opencv2/imgcodecs.hpp>
@@ -104,6 +105,27 @@ Folder::Folder(const std::filesystem::path &path)
   }
 }
 
+std::vector<std::filesystem::path> Folder::variants() const {
+  std::vector<std::filesystem::path> variants;
+  for (const auto &entry : std::filesystem::directory_iterator(path_)) {
+    if (entry.path().stem() == "lora-demo") variants.push_back(entry.path());
+  }
+  return variants;
+}
+
+std::vector<Picture> Folder::variant_pictures() const {
+  std::vector<Picture> pictures;
+  const json expected = read_json(path_ / "expected-lora.json");
+  for (const json &picture : expected["pictures"]) {
+    const auto same = std::ranges::find_if(pictures_, [&](const Picture &candidate) {
+      return candidate.expected["file"] == picture["file"];
+    });
+    if (same == pictures_.end()) throw std::runtime_error("expected-lora.json: unknown picture");
+    pictures.push_back({same->stem, same->image, picture});
+  }
+  return pictures;
+}
+
 std::vector<Case> Folder::cases(const Picture &picture) const {
   std::vector<Case> cases;
   for (const auto &[name, expected] : picture.expected["results"].items()) {
@@ -125,6 +147,14 @@ std::vector<std::filesystem::path> folders() {
   if (const char *folder = std::getenv("MOONDREAM_GOLDEN"); folder && *folder) return {folder};
   const std::filesystem::path shipped = std::filesystem::path(MOONDREAM_TEST_DATA) / "golden";
   return {shipped / "moondream2-tiny", shipped / "moondream2-tiny-gqa"};
+}
+
+std::vector<std::filesystem::path> variant_folders() {
+  std::vector<std::filesystem::path> with_variant = folders();
+  std::erase_if(with_variant, [](const std::filesystem::path &folder) {
+    return !std::filesystem::exists(folder / "expected-lora.json");
+  });
+  return with_variant;
 }
 
 }  // namespace moondream::golden

@@ -3,6 +3,7 @@
 //   config.json, tokenizer.json, weights    the model
 //   expected.json                           results by picture and prompt
 //   expected.safetensors                    intermediate tensors, "<picture>.<name>"
+//   lora-demo.*, expected-lora.json         optional: one variant in several formats, its results
 //   ../pictures/*.png                       the inputs
 #pragma once
 
@@ -46,6 +47,10 @@ class Folder {
   const std::vector<Picture> &pictures() const { return pictures_; }
   const std::map<std::string, at::Tensor> &tensors() const { return tensors_; }
 
+  // The variants of the model that it has vectors of, and these. Empty: none.
+  std::vector<std::filesystem::path> variants() const;
+  std::vector<Picture> variant_pictures() const;
+
   std::vector<Case> cases(const Picture &picture) const;
   std::vector<Case> text_only_cases() const;
 
@@ -58,5 +63,7 @@ class Folder {
 
 // $MOONDREAM_GOLDEN if it is set, else the shipped folders.
 std::vector<std::filesystem::path> folders();
+// Those of them that have vectors of a variant.
+std::vector<std::filesystem::path> variant_folders();
 
 }  // namespace moondream::golden

@@ -1,0 +1,39 @@
+// A variant of a model: low-rank additions to its linear layers (LoRA).
+// Port of moondream/torch/lora.py @ 44146f1, and of the fine-tunes of Moondream's own service.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "config.h"
+#include "ops.h"
+
+namespace moondream {
+
+// What is added to a linear layer's output: B (A x), without a scale.
+struct LowRank {
+  at::Tensor a;  // [rank, in]; undefined: nothing is added
+  at::Tensor b;  // [out, rank]
+
+  explicit operator bool() const { return a.defined(); }
+  at::Tensor operator()(const at::Tensor &x) const {
+    return ops::linear(ops::linear(x, a, {}), b, {});
+  }
+};
+
+// "<linear>.A" [rank, in] and "<linear>.B" [out, rank] under the names of tensor_names.h, for
+// example "text.blocks.0.attn.qkv.A". Always both of a layer, and of floating-point types.
+using LoraTensors = std::map<std::string, at::Tensor>;
+
+// Reads a variant of a model with these dimensions: a PyTorch or safetensors file, or a directory
+// with one. Files have either the reference's names
+// ("text_model.transformer.h.0.mixer.Wqkv.parametrizations.weight.0.A") or those of the service's
+// fine-tunes ("lora_state_dict": "dense.0.up_a"). Tensors may be views of the mapped file.
+// Throws Error as open_weights() does; kMismatch, naming the tensors, if one is unknown, misshapen
+// or without its other half, or if there are none.
+LoraTensors load_lora(const std::filesystem::path &path, const Config &config);
+
+}  // namespace moondream

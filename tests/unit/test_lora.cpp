@@ -1,0 +1,124 @@
+#include "lora.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "layers.h"
+#include "torch_support.h"
+
+namespace moondream {
+namespace {
+
+using test::error_of;
+using test::pickle_of;
+using test::pickled;
+using test::pickled_dict;
+using test::RawTensor;
+using test::safetensors_of;
+using test::says;
+using test::TempDir;
+using test::write_file;
+
+const std::filesystem::path kTiny =
+    std::filesystem::path(MOONDREAM_TEST_DATA) / "golden" / "moondream2-tiny";
+
+Config tiny_config() { return read_config(kTiny / "config.json"); }
+
+RawTensor numbers(const std::string &name, std::vector<std::int64_t> shape,
+                  const std::string &dtype = "F32") {
+  std::size_t bytes = dtype == "F32" ? 4 : 1;
+  for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
+  return {name, dtype, std::move(shape), std::string(bytes, '\0')};
+}
+
+constexpr const char *kQkv = "text_model.transformer.h.0.mixer.Wqkv.parametrizations.weight.0.";
+
+// What loading a variant with just these tensors throws.
+Error error_with(const std::vector<RawTensor> &tensors) {
+  const TempDir dir;
+  const auto path = write_file(dir / "final.safetensors", safetensors_of(tensors));
+  const Error error = error_of([&] { load_lora(path, tiny_config()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch) << error.what();
+  EXPECT_TRUE(says(error, path.string())) << error.what();
+  return error;
+}
+
+TEST(Lora, ReferencesFormatLoadsUnderOurNames) {
+  for (const char *file : {"lora-demo.pt", "lora-demo.safetensors"}) {
+    const LoraTensors tensors = load_lora(kTiny / file, tiny_config());
+    ASSERT_EQ(tensors.size(), 3u * 4 * 2);
+    EXPECT_EQ(tensors.at("text.blocks.2.attn.qkv.A").sizes(), (at::IntArrayRef{8, 128}));
+    EXPECT_EQ(tensors.at("text.blocks.2.attn.qkv.B").sizes(), (at::IntArrayRef{384, 8}));
+    EXPECT_EQ(tensors.at("text.blocks.0.mlp.fc2.A").sizes(), (at::IntArrayRef{8, 256}));
+  }
+}
+
+TEST(Lora, DirectoryWithOneFileStandsForIt) {
+  const TempDir dir;
+  std::filesystem::copy_file(kTiny / "lora-demo.pt", dir / "final.pt");
+  EXPECT_EQ(load_lora(dir.path(), tiny_config()).size(), 24u);
+}
+
+// The service's training code stores its module, which has its parts under two names.
+TEST(Lora, FineTunesOfTheServiceLoadUnderOurNames) {
+  const TempDir dir;
+  const auto tensor = [](const std::string &record, std::int64_t rows, std::int64_t columns) {
+    return test::pickled_tensor(test::pickled_storage("FloatStorage", record, rows * columns), 0,
+                                {rows, columns}, {columns, 1});
+  };
+  std::vector<std::pair<std::string, std::string>> items;
+  for (const char *module : {"_text", "text_lora"}) {
+    const std::string prefix = std::string(module) + ".";
+    items.emplace_back(prefix + "dense.1.up_a", tensor("0", 2, 128));
+    items.emplace_back(prefix + "dense.1.up_b", tensor("1", 256, 2));
+    items.emplace_back(prefix + "dense.1.down_a", tensor("1", 2, 256));
+    items.emplace_back(prefix + "dense.1.down_b", tensor("0", 128, 2));
+  }
+  items.emplace_back("vision_lora.proj_fc2.down", tensor("2", 4, 96));
+  items.emplace_back("vision_lora.proj_fc2.up", tensor("3", 128, 4));
+  const std::string pickle =
+      pickle_of(pickled_dict({{"lora_state_dict", pickled_dict(items)}, {"step", pickled(1000)}}));
+  const auto path =
+      write_file(dir / "any@1000.pt", test::zip_of({{"x/data.pkl", pickle},
+                                                    {"x/data/0", std::string(4 * 2 * 128, 'a')},
+                                                    {"x/data/1", std::string(4 * 2 * 256, 'b')},
+                                                    {"x/data/2", std::string(4 * 4 * 96, 'c')},
+                                                    {"x/data/3", std::string(4 * 4 * 128, 'd')}}));
+  const LoraTensors tensors = load_lora(path, tiny_config());
+  std::vector<std::string> names;
+  for (const auto &[name, loaded] : tensors) names.push_back(name);
+  EXPECT_EQ(names, (std::vector<std::string>{"text.blocks.1.mlp.fc1.A", "text.blocks.1.mlp.fc1.B",
+                                             "text.blocks.1.mlp.fc2.A", "text.blocks.1.mlp.fc2.B",
+                                             "vision.proj_mlp.fc2.A", "vision.proj_mlp.fc2.B"}));
+  EXPECT_EQ(tensors.at("text.blocks.1.mlp.fc2.A").sizes(), (at::IntArrayRef{2, 256}));
+  EXPECT_EQ(tensors.at("vision.proj_mlp.fc2.B").sizes(), (at::IntArrayRef{128, 4}));
+}
+
+TEST(Lora, WhatDoesNotFitIsNamed) {
+  const std::string a = std::string(kQkv) + "A", b = std::string(kQkv) + "B";
+  EXPECT_TRUE(says(error_with({numbers(a, {8, 128})}), "qkv.B"));
+  EXPECT_TRUE(says(error_with({numbers(a, {8, 127}), numbers(b, {384, 8})}), "[8, 127]"));
+  EXPECT_TRUE(says(error_with({numbers(a, {8, 128}), numbers(b, {384, 4})}), "[384, 4]"));
+  EXPECT_TRUE(says(error_with({numbers(a, {0, 128}), numbers(b, {384, 0})}), "rank"));
+  EXPECT_TRUE(says(error_with({numbers(a, {8, 128}, "U8"), numbers(b, {384, 8})}), "Byte"));
+  EXPECT_TRUE(says(error_with({numbers(a, {8}), numbers(b, {384, 8})}), "[8]"));
+  EXPECT_TRUE(says(error_with({numbers("text_model.transformer.h.9.mlp.fc1.A", {8, 128})}),
+                   "text.blocks.9.mlp.fc1.A"));
+  EXPECT_TRUE(says(error_with({numbers("vision.blocks.0.mlp.fc1.A", {8, 32})}), "vision.blocks.0"));
+  EXPECT_TRUE(says(error_with({numbers("dense.1.other", {8, 32})}), "dense.1.other"));
+  EXPECT_TRUE(says(error_with({}), "no tensors"));
+}
+
+TEST(Lora, LowRankAdditionIsTheProductOfBothHalves) {
+  at::manual_seed(1);
+  const Linear linear{at::randn({5, 4}), at::randn({5}), {at::randn({2, 4}), at::randn({5, 2})}};
+  const at::Tensor x = at::randn({3, 4}), other = at::randn({3, 4});
+  const at::Tensor plain = at::matmul(x, linear.weight.t()) + linear.bias;
+  const at::Tensor merged = at::matmul(linear.more.b, linear.more.a);
+  // Sums of few float32 products of numbers around 1.
+  EXPECT_TRUE(at::allclose(linear(x), plain + at::matmul(x, merged.t()), 1e-5, 1e-5));
+  EXPECT_TRUE(at::allclose(linear(x, other), plain + at::matmul(other, merged.t()), 1e-5, 1e-5));
+}
+
+}  // namespace
+}  // namespace moondream
