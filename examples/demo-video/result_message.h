@@ -10,10 +10,7 @@
 
 namespace scenes {
 
-// One result with the fields "pts", "running_time", "stream_time", "serial", "status", "age",
-// "width", "height", "model", "objects", "points", "gaze", "caption" and "answers", as far as the
-// message has them. "pts" is that of the frame which the result is about. Times are in nanoseconds,
-// null where unknown; coordinates in fractions of the frame.
+// One result as gst/analysis_json.h describes it.
 using ResultJson = nlohmann::ordered_json;
 
 // Reads a line of output. Nothing if it is not about a result. Throws std::runtime_error if it is,

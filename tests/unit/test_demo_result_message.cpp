@@ -5,50 +5,48 @@
 #include <string>
 
 #include "gst_ref.h"
+#include "gstmoondreammeta.h"
 #include "result_message.h"
 
 namespace scenes {
 namespace {
 
-void append(GValue *array, GstStructure *item) {
-  GValue value = G_VALUE_INIT;
-  g_value_init(&value, GST_TYPE_STRUCTURE);
-  g_value_take_boxed(&value, item);
-  gst_value_array_append_and_take_value(array, &value);
+moondream::FrameAnalysis found() {
+  moondream::FrameAnalysis analysis;
+  analysis.status = moondream::AnalysisStatus::kFresh;
+  analysis.sample_pts = 40'000'000;
+  analysis.serial = 7;
+  analysis.model = "demo model";
+  return analysis;
 }
 
 class DemoResultMessage : public testing::Test {
  protected:
   static void SetUpTestSuite() { gst_init(nullptr, nullptr); }
 
-  void add_array(const char *name, std::initializer_list<GstStructure *> items) {
-    GValue array = G_VALUE_INIT;
-    gst_value_array_init(&array, static_cast<guint>(items.size()));
-    for (GstStructure *item : items) append(&array, item);
-    gst_structure_take_value(result_.get(), name, &array);
-  }
-
   // As gst-launch-1.0 -m prints it.
-  std::string line() const {
-    gchar *text = gst_structure_to_string(result_.get());
+  static std::string line(const moondream::FrameAnalysis &analysis) {
+    const GstRef<GstStructure> result(moondream::to_structure(analysis, "moondream-result"));
+    gst_structure_set(result.get(), "pts", G_TYPE_UINT64, analysis.sample_pts, "running-time",
+                      G_TYPE_UINT64, guint64{60'000'000}, "width", G_TYPE_INT, 640, nullptr);
+    return line(result.get());
+  }
+  static std::string line(const GstStructure *result) {
+    gchar *text = gst_structure_to_string(result);
     const std::string line =
         std::string("Got message #25 from element \"moondreamfilter0\" (element): ") + text;
     g_free(text);
     return line;
   }
-
-  const GstRef<GstStructure> result_{
-      gst_structure_new("moondream-result", "status", G_TYPE_STRING, "fresh", "sample-pts",
-                        G_TYPE_UINT64, G_GUINT64_CONSTANT(40'000'000), "age", G_TYPE_UINT64,
-                        GST_CLOCK_TIME_NONE, "serial", G_TYPE_UINT64, G_GUINT64_CONSTANT(7),
-                        "width", G_TYPE_INT, 640, "model", G_TYPE_STRING, "demo model", nullptr)};
 };
 
 TEST_F(DemoResultMessage, NumbersAndTextsKeepTheirValues) {
-  const auto json = parse_result_message(line());
+  const auto json = parse_result_message(line(found()));
   ASSERT_TRUE(json);
   EXPECT_EQ((*json)["status"], "fresh");
   EXPECT_EQ((*json)["pts"], 40'000'000);
+  EXPECT_EQ((*json)["running_time"], 60'000'000);
+  EXPECT_TRUE((*json)["stream_time"].is_null());
   EXPECT_EQ((*json)["serial"], 7);
   EXPECT_EQ((*json)["width"], 640);
   EXPECT_EQ((*json)["model"], "demo model");
@@ -60,21 +58,15 @@ TEST_F(DemoResultMessage, NumbersAndTextsKeepTheirValues) {
 // The printed form nests structures in arrays by quoting them twice; nothing may get lost on the
 // way there and back.
 TEST_F(DemoResultMessage, NestedStructuresSurvivePrinting) {
-  add_array("objects",
-            {gst_structure_new("object", "label", G_TYPE_STRING, "license \"plate\"; a, b", "score",
-                               G_TYPE_DOUBLE, 0.1, "x_min", G_TYPE_DOUBLE, 1.0 / 3, "y_min",
-                               G_TYPE_DOUBLE, 1e-7 / 3, "x_max", G_TYPE_DOUBLE, 2.0 / 3, "y_max",
-                               G_TYPE_DOUBLE, 1.0, "id", G_TYPE_UINT, 7u, nullptr),
-             gst_structure_new("object", "label", G_TYPE_STRING, "face", "x_min", G_TYPE_DOUBLE,
-                               0.0, "y_min", G_TYPE_DOUBLE, 0.0, "x_max", G_TYPE_DOUBLE, 1.0,
-                               "y_max", G_TYPE_DOUBLE, 1.0, nullptr)});
-  add_array("answers", {gst_structure_new("answer", "question", G_TYPE_STRING, "Why?", "answer",
-                                          G_TYPE_STRING, "{<[(\n)]>}\t\\", nullptr)});
-  add_array("points", {gst_structure_new("point", "label", G_TYPE_STRING, "ball", "x",
-                                         G_TYPE_DOUBLE, 0.7, nullptr)});
-  add_array("gaze", {gst_structure_new("gaze", "from-x", G_TYPE_DOUBLE, 0.25, "to-y", G_TYPE_DOUBLE,
-                                       0.75, nullptr)});
-  const auto json = parse_result_message(line());
+  moondream::FrameAnalysis analysis = found();
+  analysis.objects = {
+      {"license \"plate\"; a, b", 0.1, {1.0 / 3, 1e-7 / 3, 2.0 / 3, 1}, 7, 0},
+      {"face", 1, {0, 0, 1, 1}, 8, 1},
+  };
+  analysis.points = {{"ball", 0.5, {0.7, 0}}};
+  analysis.gaze = {{{0.25, 0}, {0, 0.75}}};
+  analysis.answers = {{"Why?", "{<[(\n)]>}\t\\"}};
+  const auto json = parse_result_message(line(analysis));
   ASSERT_TRUE(json);
   const auto objects = objects_of(*json);
   ASSERT_EQ(objects.size(), 2u);
@@ -90,10 +82,10 @@ TEST_F(DemoResultMessage, NestedStructuresSurvivePrinting) {
 }
 
 TEST_F(DemoResultMessage, CaptionsMayHoldAnyText) {
-  const char *caption = "A \"red\" star;\nt\xc3\xa9t\xc3\xa9 \\ , < > = (int)5";
-  gst_structure_set(result_.get(), "caption", G_TYPE_STRING, caption, nullptr);
-  EXPECT_EQ(line().find('\n'), std::string::npos);
-  EXPECT_EQ(parse_result_message(line()).value()["caption"], caption);
+  moondream::FrameAnalysis analysis = found();
+  analysis.caption = "A \"red\" star;\nt\xc3\xa9t\xc3\xa9 \\ , < > = (int)5";
+  EXPECT_EQ(line(analysis).find('\n'), std::string::npos);
+  EXPECT_EQ(parse_result_message(line(analysis)).value()["caption"], *analysis.caption);
 }
 
 TEST_F(DemoResultMessage, OtherLinesAreNone) {
@@ -104,10 +96,11 @@ TEST_F(DemoResultMessage, OtherLinesAreNone) {
 }
 
 TEST_F(DemoResultMessage, DamagedResultsAreErrors) {
-  const std::string whole = line();
+  const std::string whole = line(found());
   EXPECT_THROW(parse_result_message(whole.substr(0, whole.find("fresh") - 4)), std::runtime_error);
-  gst_structure_set(result_.get(), "objects", G_TYPE_INT, 3, nullptr);
-  EXPECT_THROW(parse_result_message(line()), std::runtime_error);
+  const GstRef<GstStructure> result(moondream::to_structure(found(), "moondream-result"));
+  gst_structure_set(result.get(), "objects", G_TYPE_INT, 3, nullptr);
+  EXPECT_THROW(parse_result_message(line(result.get())), std::runtime_error);
 }
 
 }  // namespace
