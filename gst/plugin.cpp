@@ -2,10 +2,12 @@
 #include <gst/gst.h>
 
 #include "gstmoondreamfilter.h"
+#include "gstmoondreammetawrite.h"
 #include "gstmoondreamoverlay.h"
 
 static gboolean plugin_init(GstPlugin *plugin) {
   return GST_ELEMENT_REGISTER(moondreamfilter, plugin) &&
+         GST_ELEMENT_REGISTER(moondreammetawrite, plugin) &&
          GST_ELEMENT_REGISTER(moondreamoverlay, plugin);
 }
 
