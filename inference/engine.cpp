@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <string>
 #include <utility>
 
 #include "caught_error.h"
@@ -9,6 +10,26 @@
 #include "worker_pool.h"
 
 namespace moondream {
+namespace {
+
+void check_options(const StreamOptions &options) {
+  constexpr std::size_t kMostWorkers = 64;
+  constexpr std::chrono::microseconds kLongestWindow = std::chrono::seconds(1);
+  if (options.max_pending == 0) {
+    throw Error(ErrorKind::kSettings, "a stream with max_pending = 0 can take no request");
+  }
+  if (options.workers > kMostWorkers) {
+    throw Error(ErrorKind::kSettings, "workers = " + std::to_string(options.workers) +
+                                          " is more than " + std::to_string(kMostWorkers));
+  }
+  if (options.batch_window.count() < 0 || options.batch_window > kLongestWindow) {
+    throw Error(ErrorKind::kSettings,
+                "batch_window = " + std::to_string(options.batch_window.count()) +
+                    " us is not in [0, " + std::to_string(kLongestWindow.count()) + "]");
+  }
+}
+
+}  // namespace
 
 // ---- Ticket ----------------------------------------------------------------------------------
 
@@ -59,9 +80,16 @@ void Stream::cancel_all() {
 // ---- Engine ----------------------------------------------------------------------------------
 
 struct Engine::Impl {
-  ModelInfo info;
-  std::shared_ptr<Backend> backend;
-  std::shared_ptr<Scheduler> scheduler;
+  explicit Impl(std::shared_ptr<Backend> loaded)
+      : backend(std::move(loaded)),
+        info(backend->info()),
+        workers(suitable_workers(info, available_cores())),
+        pool(backend, scheduler, workers) {}
+
+  const std::shared_ptr<Backend> backend;
+  const ModelInfo info;
+  const WorkerOptions workers;
+  const std::shared_ptr<Scheduler> scheduler = std::make_shared<Scheduler>();
   WorkerPool pool;
 };
 
@@ -70,12 +98,8 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 std::shared_ptr<Engine> Engine::acquire(const ModelSpec &spec, std::stop_token cancelled) {
-  const auto make = [](std::unique_ptr<Backend> loaded) {
-    const std::shared_ptr<Backend> backend = std::move(loaded);
-    const auto scheduler = std::make_shared<Scheduler>();
-    std::unique_ptr<Impl> impl(
-        new Impl{backend->info(), backend, scheduler, WorkerPool(backend, scheduler)});
-    return std::shared_ptr<Engine>(new Engine(std::move(impl)));
+  const auto make = [](std::unique_ptr<Backend> backend) {
+    return std::shared_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend))));
   };
   return EngineRegistry::instance().acquire(spec, make, std::move(cancelled));
 }
@@ -83,18 +107,21 @@ std::shared_ptr<Engine> Engine::acquire(const ModelSpec &spec, std::stop_token c
 const ModelInfo &Engine::info() const { return impl_->info; }
 
 std::unique_ptr<Stream> Engine::open_stream(const StreamOptions &options) {
-  if (options.max_pending == 0) {
-    throw Error(ErrorKind::kSettings, "a stream with max_pending = 0 can take no request");
-  }
+  check_options(options);
+  StreamOptions own = options;
+  if (own.workers == 0) own.workers = impl_->workers.workers;
   std::shared_ptr<StreamMemory> memory;
   try {
     memory = impl_->backend->open_stream();
   } catch (...) {
     throw caught_error("opening a stream");
   }
-  auto queue = impl_->scheduler->open(options, std::move(memory));
-  return std::unique_ptr<Stream>(new Stream(std::make_unique<Stream::Impl>(
+  auto queue = impl_->scheduler->open(own, std::move(memory));
+  // From here on its destructor closes the stream.
+  std::unique_ptr<Stream> stream(new Stream(std::make_unique<Stream::Impl>(
       Stream::Impl{shared_from_this(), impl_->scheduler, std::move(queue)})));
+  impl_->pool.staff();
+  return stream;
 }
 
 EngineStats Engine::stats() const {

@@ -9,6 +9,7 @@
 // held while a backend runs or a callback is called.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -59,6 +60,14 @@ struct StreamOptions {
   // thread has not let go of yet come on top: one for each thread of the engine and its batch.
   std::size_t max_pending = 1;
   Overflow overflow = Overflow::kReplaceOldest;
+  // [0, 64]: batches that the engine runs at the same time, which share the cores. An engine has as
+  // many workers as the open stream that asks for most. 0: as many as suit the device, which is one
+  // but for CPUs of 16 cores and more.
+  std::size_t workers = 0;
+  // [0, 1 s]: how long a prepared request of this stream may wait, before a worker that is idle,
+  // for other streams' requests to run in one batch with it. Nothing waits unless another stream
+  // has a request under way or had one within the last second, nor if a second worker is idle.
+  std::chrono::microseconds batch_window{5000};
 };
 
 // One source of requests, such as one element. A request waits, is prepared (its picture is made
@@ -97,8 +106,11 @@ struct EngineStats {
   // Requests by stage. One whose submit() blocks is waiting, one without a picture needs no
   // preparing; a cancelled one is in none.
   std::size_t waiting = 0, preparing = 0, prepared = 0, running = 0;
-  std::size_t streams = 0;       // open ones
-  std::size_t idle_workers = 0;  // that would run a prepared request at once
+  std::size_t streams = 0;  // open ones
+  // Workers, of which the idle ones would run a prepared request at once.
+  std::size_t workers = 0, idle_workers = 0;
+  // Batches that began to run, and the requests in them.
+  std::uint64_t batches = 0, batched = 0;
   // Memory: pictures and what was prepared of them, of the requests in the stages above; what the
   // backend keeps of the open streams; the model's weights.
   std::uint64_t request_bytes = 0, stream_bytes = 0, weight_bytes = 0;
@@ -121,7 +133,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   const ModelInfo &info() const;
 
-  // Throws Error{kSettings} if max_pending is 0, and what the backend throws.
+  // Throws Error{kSettings} if an option is out of range, Error{kFailed} if there is no thread left
+  // for a worker, and what the backend throws.
   std::unique_ptr<Stream> open_stream(const StreamOptions &options = {});
 
   EngineStats stats() const;

@@ -1,12 +1,14 @@
 #include "scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 #include <variant>
 
 namespace moondream {
 namespace {
 
+using Clock = std::chrono::steady_clock;
 using State = Submission::State;
 
 // Set on the threads that prepare and run requests. One that waited for room in submit(), called
@@ -53,6 +55,21 @@ bool is_ready(const StreamQueue &queue) {
   return !queue.ahead.empty() && queue.ahead.front()->state == State::kPrepared;
 }
 
+// How many it may take one after the other.
+std::size_t ready_requests(const StreamQueue &queue) {
+  const auto not_ready = [](const auto &next) { return next->state != State::kPrepared; };
+  const auto end = std::ranges::find_if(queue.ahead, not_ready);
+  return static_cast<std::size_t>(std::distance(queue.ahead.begin(), end));
+}
+
+// A request of the stream may be ready soon, though none is now.
+bool may_join(const StreamQueue &queue, Clock::time_point now) {
+  const bool under_way = !queue.waiting.empty() || !queue.ahead.empty();
+  const bool may_submit =
+      now < queue.active_until && queue.running.size() < queue.options.max_pending;
+  return under_way || may_submit;
+}
+
 std::uint64_t picture_bytes(const Request &request) {
   return request.image ? request.image->pixels.size() : 0;
 }
@@ -88,11 +105,13 @@ std::shared_ptr<Submission> Scheduler::submit(const std::shared_ptr<StreamQueue>
   Submissions entering{submission};
   submission->place = entering.begin();
 
+  const Clock::time_point now = Clock::now();
   Submissions finished;
   const char *why = kCancelled;
   {
     std::unique_lock lock(mutex_);
     ++totals_.submitted;
+    queue->active_until = now + recent_;
     if (queue->closed) {
       retire(*submission, entering, finished);
     } else if (queue->options.overflow == Overflow::kReplaceOldest && !has_room(*queue)) {
@@ -150,6 +169,7 @@ void Scheduler::prepared(const std::shared_ptr<Submission> &submission) {
       submission->state = State::kPrepared;
       submission->taken = false;
       submission->bytes = bytes;
+      submission->prepared_at = Clock::now();
       work_.notify_one();
       return;
     }
@@ -163,24 +183,60 @@ std::vector<std::shared_ptr<Submission>> Scheduler::take(std::size_t max, std::s
   batch.reserve(max);
   std::unique_lock lock(mutex_);
   ++idle_;
-  work_.wait(lock, stop, [this] { return can_run(); });
-  --idle_;
-  if (stop.stop_requested()) return batch;
-  // Served streams go to the end, so the loop is bounded by how many there were.
-  auto next = streams_.begin();
-  for (std::size_t left = streams_.size(); left > 0 && batch.size() < max; --left) {
-    const auto stream = next++;
-    StreamQueue &queue = **stream;
-    if (!is_ready(queue)) continue;
-    const auto &submission = batch.emplace_back(queue.ahead.front());
-    queue.running.splice(queue.running.end(), queue.ahead, submission->place);
-    submission->state = State::kRunning;
-    submission->taken = true;
-    submission->memory = queue.memory;
-    streams_.splice(streams_.end(), streams_, stream);
+  for (;;) {
+    work_.wait(lock, stop, [this] { return can_run() || workers_ > wanted_workers(); });
+    if (stop.stop_requested() || !can_run()) {
+      --idle_, --workers_;
+      return batch;
+    }
+    const auto latest = latest_start(max);
+    if (latest <= Clock::now()) break;
+    gathering_ = true;
+    work_.wait_until(lock, stop, latest, [&] { return latest_start(max) != latest; });
+    gathering_ = false;
   }
+  // What is ready is shared with the other idle workers.
+  std::size_t ready = 0;
+  for (const auto &queue : streams_) ready += ready_requests(*queue);
+  const std::size_t share = std::min(max, (ready + idle_ - 1) / idle_);
+  --idle_;
+  // Each round takes one request of each stream. Served streams go to the end, so a round is
+  // bounded by how many there were.
+  while (batch.size() < share) {
+    auto next = streams_.begin();
+    for (std::size_t left = streams_.size(); left > 0 && batch.size() < share; --left) {
+      const auto stream = next++;
+      StreamQueue &queue = **stream;
+      if (!is_ready(queue)) continue;
+      const auto &submission = batch.emplace_back(queue.ahead.front());
+      queue.running.splice(queue.running.end(), queue.ahead, submission->place);
+      submission->state = State::kRunning;
+      submission->taken = true;
+      submission->memory = queue.memory;
+      streams_.splice(streams_.end(), streams_, stream);
+    }
+  }
+  ++totals_.batches;
+  totals_.batched += batch.size();
   if (can_run()) work_.notify_one();
   return batch;
+}
+
+bool Scheduler::hire() {
+  const std::lock_guard lock(mutex_);
+  if (workers_ >= wanted_workers()) return false;
+  ++workers_;
+  return true;
+}
+
+void Scheduler::dismiss() {
+  const std::lock_guard lock(mutex_);
+  --workers_;
+}
+
+std::size_t Scheduler::workers() const {
+  const std::lock_guard lock(mutex_);
+  return std::max<std::size_t>(1, workers_);
 }
 
 void Scheduler::finish(const std::shared_ptr<Submission> &submission, Outcome outcome) {
@@ -211,6 +267,7 @@ EngineStats Scheduler::stats() const {
     const std::lock_guard lock(mutex_);
     stats = totals_;
     stats.streams = streams_.size();
+    stats.workers = workers_;
     stats.idle_workers = idle_;
     for (const auto &queue : streams_) {
       if (queue->memory) memories.push_back(queue->memory);
@@ -239,6 +296,7 @@ void Scheduler::end_all(const std::shared_ptr<StreamQueue> &queue, bool close) {
       queue->closed = true;
       memory = std::move(queue->memory);
       streams_.remove(queue);
+      work_.notify_all();  // there may be too many workers now
     }
     retire_all(queue->running, finished);
     retire_all(queue->ahead, finished);
@@ -280,6 +338,31 @@ bool Scheduler::can_run() const {
   return std::ranges::any_of(streams_, [](const auto &queue) { return is_ready(*queue); });
 }
 
+std::size_t Scheduler::wanted_workers() const {
+  std::size_t wanted = 0;
+  for (const auto &queue : streams_) wanted = std::max(wanted, queue->options.workers);
+  return wanted;
+}
+
+// When a worker must run what is ready, even if more is to be expected; the past if it need not
+// wait at all.
+Clock::time_point Scheduler::latest_start(std::size_t max) const {
+  const Clock::time_point now = Clock::now();
+  Clock::time_point latest = Clock::time_point::max();
+  std::size_t ready = 0;
+  bool more = false;
+  for (const auto &queue : streams_) {
+    if (is_ready(*queue)) {
+      ready += ready_requests(*queue);
+      latest = std::min(latest, queue->ahead.front()->prepared_at + queue->options.batch_window);
+    } else {
+      more = more || may_join(*queue, now);
+    }
+  }
+  const bool wait = ready > 0 && ready < max && more && idle_ == 1;
+  return wait ? latest : Clock::time_point::min();
+}
+
 // Moves the stream's requests on as far as no thread has to do anything for it. Called whenever one
 // entered or left a list.
 void Scheduler::advance(StreamQueue &queue) {
@@ -293,9 +376,11 @@ void Scheduler::advance(StreamQueue &queue) {
     Submission &submission = *queue.waiting.front();
     queue.ahead.splice(queue.ahead.end(), queue.waiting, submission.place);
     submission.state = State::kPrepared;
+    submission.prepared_at = Clock::now();
   }
   if (!queue.waiting.empty()) pictures_.notify_one();
-  if (is_ready(queue)) work_.notify_one();
+  // Who gathers wants to know of requests that cannot join any more, too.
+  if (is_ready(queue) || gathering_) work_.notify_one();
 }
 
 }  // namespace moondream

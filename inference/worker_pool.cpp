@@ -1,5 +1,7 @@
 #include "worker_pool.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -9,6 +11,7 @@
 #include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "caught_error.h"
 #include "request_rules.h"
@@ -49,7 +52,8 @@ std::vector<Outcome> run(Backend &backend, std::span<const Job> jobs, int thread
   }
 }
 
-std::vector<Outcome> run(Backend &backend, const Batch &batch, std::stop_token stop) {
+std::vector<Outcome> run(Backend &backend, const Batch &batch, std::size_t threads,
+                         std::stop_token stop) {
   std::vector<Job> jobs;
   jobs.reserve(batch.size());
   for (const auto &submission : batch) {
@@ -64,7 +68,7 @@ std::vector<Outcome> run(Backend &backend, const Batch &batch, std::stop_token s
   const std::stop_callback stop_jobs(stop, [&batch] {
     for (const auto &submission : batch) submission->stop.request_stop();
   });
-  return run(backend, jobs, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  return run(backend, jobs, static_cast<int>(threads));
 }
 
 void make_image(Submission &submission) {
@@ -115,11 +119,14 @@ void prepare_all(Backend &backend, Scheduler &scheduler, std::stop_token stop) {
   }
 }
 
-void run_all(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std::stop_token stop) {
+void run_all(Backend &backend, Scheduler &scheduler, const WorkerOptions &options,
+             std::stop_token stop) {
   for (bool first = true;; first = false) {
-    const Batch batch = scheduler.take(max_batch, stop);
+    const Batch batch = scheduler.take(options.max_batch, stop);
     if (batch.empty()) return;
-    std::vector<Outcome> outcomes = run(backend, batch, stop);
+    // Told anew each time, since workers come and go.
+    const std::size_t threads = std::max<std::size_t>(1, options.cores / scheduler.workers());
+    std::vector<Outcome> outcomes = run(backend, batch, threads, stop);
     if (first) await_background_threads_at_exit();
     for (std::size_t i = 0; i < batch.size(); ++i) {
       scheduler.finish(batch[i], std::move(outcomes[i]));
@@ -129,20 +136,55 @@ void run_all(Backend &backend, Scheduler &scheduler, std::size_t max_batch, std:
 
 }  // namespace
 
+WorkerOptions suitable_workers(const ModelInfo &info, std::size_t cores) {
+  if (info.device == "cpu") {
+    // A text is decoded by many small products that wait for memory: past about eight cores, a
+    // second batch gains more than more threads for the first. Four requests share one reading of
+    // the weights for each token; their pictures still take four times the arithmetic, so that
+    // larger batches would mostly keep the first result waiting.
+    return {.workers = std::max<std::size_t>(1, cores / 8), .max_batch = 4, .cores = cores};
+  }
+  // One batch has the whole device, which is the better used the larger it is; what bounds it is
+  // the memory for its pictures.
+  return {.workers = 1, .max_batch = 16, .cores = cores};
+}
+
+std::size_t available_cores() {
+  // std::thread::hardware_concurrency() counts those that this process is kept from, too.
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) {
+    return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
+  }
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
 WorkerPool::WorkerPool(std::shared_ptr<Backend> backend, std::shared_ptr<Scheduler> scheduler,
                        const WorkerOptions &options)
-    : backend_(std::move(backend)) {
-  threads_.reserve(kPreparers + options.workers);
+    : backend_(std::move(backend)), scheduler_(std::move(scheduler)), options_(options) {
   for (std::size_t i = 0; i < kPreparers; ++i) {
-    threads_.emplace_back("moondream-prep", [backend = backend_, scheduler](std::stop_token stop) {
-      prepare_all(*backend, *scheduler, std::move(stop));
-    });
+    threads_.emplace_back("moondream-prep",
+                          [backend = backend_, scheduler = scheduler_](std::stop_token stop) {
+                            prepare_all(*backend, *scheduler, std::move(stop));
+                          });
   }
-  for (std::size_t i = 0; i < options.workers; ++i) {
-    threads_.emplace_back("moondream", [backend = backend_, scheduler,
-                                        max_batch = options.max_batch](std::stop_token stop) {
-      run_all(*backend, *scheduler, max_batch, std::move(stop));
-    });
+}
+
+void WorkerPool::staff() {
+  const std::lock_guard lock(mutex_);
+  const auto has_ended = [now = std::chrono::steady_clock::now()](const BackgroundThread &thread) {
+    return thread.wait_until(now);
+  };
+  threads_.remove_if(has_ended);
+  while (scheduler_->hire()) {
+    try {
+      threads_.emplace_back("moondream", [backend = backend_, scheduler = scheduler_,
+                                          options = options_](std::stop_token stop) {
+        run_all(*backend, *scheduler, options, std::move(stop));
+      });
+    } catch (...) {
+      scheduler_->dismiss();
+      throw;
+    }
   }
 }
 

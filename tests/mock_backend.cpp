@@ -212,7 +212,7 @@ class MockModel::MockBackend : public Backend {
     script_->freed.open();
   }
 
-  ModelInfo info() const override { return {name_, "cpu", "float32", 1234}; }
+  ModelInfo info() const override { return {name_, "mock", "float32", 1234}; }
 
   std::shared_ptr<StreamMemory> open_stream() override {
     const auto open = [&] {

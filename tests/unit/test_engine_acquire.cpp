@@ -60,7 +60,7 @@ TEST(EngineAcquire, InfoIsTheBackends) {
   const MockModel model;
   const auto engine = Engine::acquire(kSpec);
   EXPECT_EQ(engine->info().name, "mock");
-  EXPECT_EQ(engine->info().device, "cpu");
+  EXPECT_EQ(engine->info().device, "mock");
   EXPECT_EQ(engine->info().precision, "float32");
   EXPECT_EQ(engine->info().weight_bytes, 1234u);
 }
