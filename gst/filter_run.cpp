@@ -35,11 +35,13 @@ bool is_fatal(GstFlowReturn flow) { return flow == GST_FLOW_NOT_LINKED || flow <
 
 }  // namespace
 
-FilterRun::FilterRun(GstElement *element, GstPad *sink, GstPad *src, GstTaskFunction loop,
-                     std::shared_ptr<Engine> engine, std::shared_ptr<const SharedSettings> settings)
+FilterRun::FilterRun(GstElement *element, GstPad *sink, GstPad *src, TextPads &texts,
+                     GstTaskFunction loop, std::shared_ptr<Engine> engine,
+                     std::shared_ptr<const SharedSettings> settings)
     : element_(element),
       sink_(sink),
       src_(src),
+      texts_(texts),
       loop_(loop),
       settings_(settings),
       reporter_(std::make_shared<Reporter>(element, std::move(settings))),
@@ -47,7 +49,7 @@ FilterRun::FilterRun(GstElement *element, GstPad *sink, GstPad *src, GstTaskFunc
       sampler_(std::move(engine)),
       mode_(settings_->get()->mode),
       intake_(sampler_),
-      output_(src, sampler_.model().name) {}
+      output_(src, texts, sampler_.model().name) {}
 
 // ---- Upstream thread -------------------------------------------------------------------------
 
@@ -145,7 +147,8 @@ bool FilterRun::set_caps(GstEvent *event) {
 }
 
 bool FilterRun::flush_stop(EventPtr event) {
-  const bool forwarded = gst_pad_push_event(src_, event.release());
+  const bool forwarded = gst_pad_push_event(src_, gst_event_ref(event.get()));
+  texts_.flush_stop(event.get());
   sampler_.forget();  // what the upstream thread submitted after flush_start()
   intake_.flush();
   output_.flush();  // the task is paused
@@ -209,7 +212,7 @@ void FilterRun::stop_stream(GstFlowReturn reason) {
   queue_->stop(reason);
   if (!eos_ || !is_fatal(reason)) return;
   if (!reporter_->failed()) GST_ELEMENT_FLOW_ERROR(element_, reason);
-  gst_pad_push_event(src_, gst_event_new_eos());
+  output_.event(EventPtr(gst_event_new_eos()));
 }
 
 void FilterRun::measure_hold(const QueuedFrame &frame) {

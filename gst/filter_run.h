@@ -14,6 +14,7 @@
 #include "hold_meter.h"
 #include "output_queue.h"
 #include "reporter.h"
+#include "text_pads.h"
 
 namespace moondream {
 
@@ -32,7 +33,7 @@ class FilterRun {
  public:
   // The element outlives it; the pads are the element's. `loop` is the task of the source pad: it
   // is to call output().
-  FilterRun(GstElement *element, GstPad *sink, GstPad *src, GstTaskFunction loop,
+  FilterRun(GstElement *element, GstPad *sink, GstPad *src, TextPads &texts, GstTaskFunction loop,
             std::shared_ptr<Engine> engine, std::shared_ptr<const SharedSettings> settings);
 
   // ---- Upstream thread -----------------------------------------------------------------------
@@ -76,6 +77,7 @@ class FilterRun {
   GstElement *const element_;
   GstPad *const sink_;
   GstPad *const src_;
+  TextPads &texts_;  // thread-safe
   const GstTaskFunction loop_;
   const std::shared_ptr<const SharedSettings> settings_;
   const std::shared_ptr<Reporter> reporter_;  // thread-safe

@@ -7,7 +7,8 @@
 
 namespace moondream {
 
-FrameOutput::FrameOutput(GstPad *src, std::string model) : src_(src), model_(std::move(model)) {
+FrameOutput::FrameOutput(GstPad *src, TextPads &texts, std::string model)
+    : src_(src), texts_(texts), model_(std::move(model)) {
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
 }
 
@@ -40,11 +41,13 @@ GstFlowReturn FrameOutput::frame(QueuedFrame frame) {
   // Copies at most the metadata; pixels only where their memory forbids to share it.
   BufferPtr buffer(gst_buffer_make_writable(frame.buffer.release()));
   attach_analysis(buffer.get(), analysis, frame.width, frame.height);
+  texts_.frame(buffer.get(), *frame.settings, analysis);
   return gst_pad_push(src_, buffer.release());
 }
 
 bool FrameOutput::event(EventPtr event) {
   if (begins_stream(event.get(), segment_)) held_.reset();
+  texts_.event(event.get());
   return gst_pad_push_event(src_, event.release());
 }
 

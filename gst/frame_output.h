@@ -1,4 +1,4 @@
-// What leaves a moondreamfilter: what each frame says, and the frame itself.
+// What leaves a moondreamfilter: what each frame says, in words too, and the frame itself.
 #pragma once
 
 #include <gst/gst.h>
@@ -9,6 +9,7 @@
 #include "frame_sampler.h"
 #include "output_queue.h"
 #include "pointers.h"
+#include "text_pads.h"
 
 namespace moondream {
 
@@ -18,16 +19,16 @@ namespace moondream {
 // task in sync mode. flush() while neither runs.
 class FrameOutput {
  public:
-  // `src` outlives it. model: name for frames about which nothing is known.
-  FrameOutput(GstPad *src, std::string model);
+  // `src` and `texts` outlive it. model: name for frames about which nothing is known.
+  FrameOutput(GstPad *src, TextPads &texts, std::string model);
 
   // From now on frames say what this finished sample knows, or, if null, nothing.
   void hold(std::shared_ptr<const Sample> sample);
 
-  // Pushes the frame with what it has to say.
+  // Pushes the frame with what it has to say. The text pads hear of it first.
   GstFlowReturn frame(QueuedFrame frame);
 
-  // Pushes a serialized event.
+  // Pushes a serialized event, likewise.
   bool event(EventPtr event);
 
   // Forgets results and segment.
@@ -37,6 +38,7 @@ class FrameOutput {
   FrameAnalysis analysis_of(const QueuedFrame &frame) const;
 
   GstPad *const src_;
+  TextPads &texts_;
   const std::string model_;
   GstSegment segment_;                  // at the source pad
   std::shared_ptr<const Sample> held_;  // what hold() said

@@ -26,6 +26,12 @@
  * back before the last sample, a flush, a new stream and a new segment void all results. New caps
  * do not: coordinates are fractions of the frame.
  *
+ * Request pads text_%u give the captions and answers of results as subtitle tracks, for
+ * textoverlay and for muxers (Matroska, MP4). No queues are needed behind them. A text is a cue
+ * from the frame with which its result first leaves until the next result is due, and again until
+ * then while the result is still shown; in between are GAP events. See
+ * #GstMoondreamTextPad:content.
+ *
  * The model is loaded on the way from READY to PAUSED, which takes as long as that takes and cannot
  * be interrupted, and released on the way back. Elements with the same model, device and precision
  * share one.
@@ -39,11 +45,21 @@
  * gst-launch-1.0 -m v4l2src ! videoconvert ! moondreamfilter model=/models/moondream2 query="Is
  * anybody at the door?" sample-rate=1/2 ! fakesink
  * ]|
+ * |[
+ * gst-launch-1.0 filesrc location=scene.mkv ! decodebin ! videoconvert ! moondreamfilter name=see
+ * caption=short ! vp8enc ! matroskamux name=mux ! filesink location=subtitled.mkv see.text_0 ! mux.
+ * ]| The captions become a subtitle track.
+ * |[
+ * gst-launch-1.0 filesrc location=scene.mkv ! decodebin ! videoconvert ! moondreamfilter name=see
+ * caption=short query="How many faces are there?" text_0::content=answers ! textoverlay name=draw !
+ * videoconvert ! autovideosink see.text_0 ! draw.text_sink
+ * ]| The answers, not the captions, are drawn into the video.
  *
  * Since: 0.1
  */
 #include "gstmoondreamfilter.h"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -54,7 +70,9 @@
 #include "gstmoondreamerror.h"
 #include "gstmoondreamframe.h"
 #include "gstmoondreammeta.h"
+#include "gstmoondreamtextpad.h"
 #include "pointers.h"
+#include "text_pads.h"
 
 GST_DEBUG_CATEGORY(gst_moondream_filter_debug);
 #define GST_CAT_DEFAULT gst_moondream_filter_debug
@@ -68,13 +86,18 @@ using moondream::FilterRun;
 using moondream::FilterSettings;
 using moondream::guarded;
 using moondream::SharedSettings;
+using moondream::TextPads;
 
 namespace {
 
 struct FilterPrivate {
+  explicit FilterPrivate(GstElement *element) : texts(element) {}
+
   GstPad *sink = nullptr;  // the element's, constant
   GstPad *src = nullptr;   // the element's, constant
   const std::shared_ptr<SharedSettings> settings = std::make_shared<SharedSettings>();
+  TextPads texts;                       // thread-safe
+  std::atomic<guint32> seek_seqnum{0};  // of the last seek that went upstream
 
   std::mutex lock;
   // Of the last start; usable from READY -> PAUSED to PAUSED -> READY, then only for its counters.
@@ -88,9 +111,13 @@ struct _GstMoondreamFilter {
   FilterPrivate *priv;
 };
 
+static void gst_moondream_filter_child_proxy_init(gpointer interface, gpointer data);
+
 G_DEFINE_TYPE_WITH_CODE(GstMoondreamFilter, gst_moondream_filter, GST_TYPE_ELEMENT,
-                        GST_DEBUG_CATEGORY_INIT(gst_moondream_filter_debug, "moondreamfilter", 0,
-                                                "Moondream on video streams"))
+                        G_IMPLEMENT_INTERFACE(GST_TYPE_CHILD_PROXY,
+                                              gst_moondream_filter_child_proxy_init)
+                            GST_DEBUG_CATEGORY_INIT(gst_moondream_filter_debug, "moondreamfilter",
+                                                    0, "Moondream on video streams"))
 GST_ELEMENT_REGISTER_DEFINE(moondreamfilter, "moondreamfilter", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_FILTER)
 
@@ -99,6 +126,8 @@ static GstStaticPadTemplate sink_template =
     GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
 static GstStaticPadTemplate src_template =
     GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
+static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE(
+    "text_%u", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("text/x-raw, format = (string) utf8"));
 
 static std::shared_ptr<FilterRun> get_run(FilterPrivate *priv) {
   const std::lock_guard guard(priv->lock);
@@ -142,7 +171,7 @@ static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
                                    .precision = settings->precision});
     GST_INFO_OBJECT(self, "model %s, device %s, precision %s", engine->info().name.c_str(),
                     engine->info().device.c_str(), engine->info().precision.c_str());
-    set_run(priv, std::make_shared<FilterRun>(GST_ELEMENT(self), priv->sink, priv->src,
+    set_run(priv, std::make_shared<FilterRun>(GST_ELEMENT(self), priv->sink, priv->src, priv->texts,
                                               gst_moondream_filter_loop, std::move(engine),
                                               priv->settings));
     return gboolean{TRUE};
@@ -156,6 +185,7 @@ static GstStateChangeReturn gst_moondream_filter_change_state(GstElement *elemen
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !gst_moondream_filter_start(self)) {
     return GST_STATE_CHANGE_FAILURE;
   }
+  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) priv->texts.start();
   const std::shared_ptr<FilterRun> run = get_run(priv);
   // Deactivating the pads waits for both threads, so they are woken first.
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY && run) run->close();
@@ -170,6 +200,7 @@ static GstStateChangeReturn gst_moondream_filter_change_state(GstElement *elemen
     gst_pad_stop_task(priv->src);
     run->release();
   }
+  if (stopped) priv->texts.stop();
   return result;
 }
 
@@ -192,9 +223,10 @@ static gboolean gst_moondream_filter_sink_event(GstPad *pad, GstObject *parent, 
     const auto run = get_run(priv);
     if (run && GST_EVENT_TYPE(data) == GST_EVENT_FLUSH_START) {
       // Downstream first, so that a push that is under way ends.
-      const gboolean forwarded = gst_pad_push_event(priv->src, event.release());
+      const gboolean forwarded = gst_pad_push_event(priv->src, gst_event_ref(data));
       run->flush_start();
       gst_pad_pause_task(priv->src);
+      priv->texts.flush_start(data);
       return forwarded;
     }
     const bool serialized =
@@ -213,6 +245,21 @@ static gboolean gst_moondream_filter_sink_query(GstPad *pad, GstObject *parent, 
     if (serialized && run && !run->drain()) return gboolean{FALSE};
     return gst_pad_query_default(pad, parent, query);
   });
+}
+
+// True for a seek that went upstream already: elements that are linked to several pads send it
+// through each of them.
+static bool is_repeated_seek(FilterPrivate *priv, GstEvent *event) {
+  const guint32 seqnum = gst_event_get_seqnum(event);
+  return GST_EVENT_TYPE(event) == GST_EVENT_SEEK && priv->seek_seqnum.exchange(seqnum) == seqnum;
+}
+
+static gboolean gst_moondream_filter_src_event(GstPad *pad, GstObject *parent, GstEvent *event) {
+  if (!is_repeated_seek(GST_MOONDREAM_FILTER(parent)->priv, event)) {
+    return gst_pad_event_default(pad, parent, event);
+  }
+  gst_event_unref(event);
+  return TRUE;
 }
 
 static gboolean gst_moondream_filter_src_query(GstPad *pad, GstObject *parent, GstQuery *query) {
@@ -244,6 +291,67 @@ static gboolean gst_moondream_filter_src_activate_mode(GstPad *pad, GstObject *p
   return gst_pad_stop_task(pad);
 }
 
+// The text pads follow the source pad; what concerns the video's format does not concern them.
+static GstIterator *gst_moondream_filter_sink_links(GstPad *, GstObject *parent) {
+  GValue value = G_VALUE_INIT;
+  g_value_init(&value, GST_TYPE_PAD);
+  g_value_set_object(&value, GST_MOONDREAM_FILTER(parent)->priv->src);
+  GstIterator *iterator = gst_iterator_new_single(GST_TYPE_PAD, &value);
+  g_value_unset(&value);
+  return iterator;
+}
+
+// ---- Text pads -------------------------------------------------------------------------------
+
+// Only seeks go upstream: all else is about the text, or comes from the source pad too.
+static gboolean gst_moondream_filter_text_event(GstPad *pad, GstObject *parent, GstEvent *event) {
+  auto priv = GST_MOONDREAM_FILTER(parent)->priv;
+  if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK && !is_repeated_seek(priv, event)) {
+    return gst_pad_event_default(pad, parent, event);
+  }
+  gst_event_unref(event);
+  return TRUE;
+}
+
+static GstPad *gst_moondream_filter_request_new_pad(GstElement *element, GstPadTemplate *templ,
+                                                    const gchar *name, const GstCaps *) {
+  auto self = GST_MOONDREAM_FILTER(element);
+  TextPads &texts = self->priv->texts;
+  return guarded<GstPad *>(element, "TextPads::add()", nullptr, [&]() -> GstPad * {
+    const std::string pad_name = texts.name(name);
+    GstMoondreamTextPad *pad = gst_moondream_text_pad_new(templ, pad_name.c_str());
+    gst_pad_set_event_function(GST_PAD(pad), gst_moondream_filter_text_event);
+    gst_pad_set_query_function(GST_PAD(pad), gst_moondream_filter_src_query);
+    if (!texts.add(pad)) return nullptr;
+    gst_child_proxy_child_added(GST_CHILD_PROXY(element), G_OBJECT(pad), pad_name.c_str());
+    return GST_PAD(pad);
+  });
+}
+
+static void gst_moondream_filter_release_pad(GstElement *element, GstPad *pad) {
+  auto self = GST_MOONDREAM_FILTER(element);
+  const moondream::TextPtr name(gst_pad_get_name(pad));
+  gst_object_ref(pad);
+  self->priv->texts.release(GST_MOONDREAM_TEXT_PAD(pad));
+  gst_child_proxy_child_removed(GST_CHILD_PROXY(element), G_OBJECT(pad), name.get());
+  gst_object_unref(pad);
+}
+
+// So that text_0::content can be set in a launch line.
+static GObject *gst_moondream_filter_get_child(GstChildProxy *proxy, guint index) {
+  return reinterpret_cast<GObject *>(GST_MOONDREAM_FILTER(proxy)->priv->texts.at(index));
+}
+
+static guint gst_moondream_filter_count_children(GstChildProxy *proxy) {
+  return GST_MOONDREAM_FILTER(proxy)->priv->texts.count();
+}
+
+static void gst_moondream_filter_child_proxy_init(gpointer interface, gpointer) {
+  auto proxy = static_cast<GstChildProxyInterface *>(interface);
+  proxy->get_child_by_index = gst_moondream_filter_get_child;
+  proxy->get_children_count = gst_moondream_filter_count_children;
+}
+
 // ---- GObject ---------------------------------------------------------------------------------
 
 static void gst_moondream_filter_set_property(GObject *object, guint id, const GValue *value,
@@ -271,19 +379,21 @@ static void gst_moondream_filter_finalize(GObject *object) {
 }
 
 static void gst_moondream_filter_init(GstMoondreamFilter *self) {
-  self->priv = new FilterPrivate;
+  self->priv = new FilterPrivate(GST_ELEMENT(self));
   auto priv = self->priv;
 
   priv->sink = gst_pad_new_from_static_template(&sink_template, "sink");
   gst_pad_set_chain_function(priv->sink, gst_moondream_filter_chain);
   gst_pad_set_event_function(priv->sink, gst_moondream_filter_sink_event);
   gst_pad_set_query_function(priv->sink, gst_moondream_filter_sink_query);
+  gst_pad_set_iterate_internal_links_function(priv->sink, gst_moondream_filter_sink_links);
   GST_PAD_SET_PROXY_CAPS(priv->sink);
   // Buffers go through as they are, so downstream alone decides how they are to be allocated.
   GST_PAD_SET_PROXY_ALLOCATION(priv->sink);
   gst_element_add_pad(GST_ELEMENT(self), priv->sink);
 
   priv->src = gst_pad_new_from_static_template(&src_template, "src");
+  gst_pad_set_event_function(priv->src, gst_moondream_filter_src_event);
   gst_pad_set_query_function(priv->src, gst_moondream_filter_src_query);
   gst_pad_set_activatemode_function(priv->src, gst_moondream_filter_src_activate_mode);
   GST_PAD_SET_PROXY_CAPS(priv->src);
@@ -298,11 +408,16 @@ static void gst_moondream_filter_class_init(GstMoondreamFilterClass *klass) {
   object_class->get_property = gst_moondream_filter_get_property;
   object_class->finalize = gst_moondream_filter_finalize;
   element_class->change_state = gst_moondream_filter_change_state;
+  element_class->request_new_pad = gst_moondream_filter_request_new_pad;
+  element_class->release_pad = gst_moondream_filter_release_pad;
 
   moondream::install_filter_properties(object_class);
   moondream::register_analysis_meta();
   gst_element_class_add_static_pad_template(element_class, &sink_template);
   gst_element_class_add_static_pad_template(element_class, &src_template);
+  gst_element_class_add_static_pad_template_with_gtype(element_class, &text_template,
+                                                       GST_TYPE_MOONDREAM_TEXT_PAD);
+  gst_type_mark_as_plugin_api(GST_TYPE_MOONDREAM_TEXT_PAD, static_cast<GstPluginAPIFlags>(0));
   gst_element_class_set_static_metadata(
       element_class, "Moondream filter", "Filter/Analyzer/Video",
       "Finds, describes and answers questions about what a video shows, by sentence",

@@ -19,7 +19,8 @@ packages=(
   libgstreamer-plugins-base1.0-dev
   # Holds gstreamer-analytics where GStreamer is 1.24 or newer.
   libgstreamer-plugins-bad1.0-dev
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+  # -x holds textoverlay.
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x
   libgtest-dev libbenchmark-dev
   fonts-dejavu-core
 )
