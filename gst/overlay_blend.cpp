@@ -6,7 +6,8 @@
 #include <limits>
 #include <utility>
 
-#include "overlay_frame_rows.h"
+#include "frame_colour.h"
+#include "frame_rows.h"
 #include "overlay_pixels.h"
 
 namespace moondream::overlay {
@@ -31,60 +32,16 @@ std::uint32_t over(std::uint32_t source, std::uint32_t target) {
   return result;
 }
 
-// ---- Colour ----------------------------------------------------------------------------------
-
-// From premultiplied RGB to the premultiplied components that a format unpacks to: each one is
-// alpha * offset + a weighted sum of R, G and B.
-struct ColourTransform {
-  std::array<double, 3> offset;                  // of full alpha, in units of T
-  std::array<std::array<double, 3>, 3> weights;  // of R, G, B in [0, 255]
-
-  explicit ColourTransform(const GstVideoInfo &info) {
-    const GstVideoFormatInfo *unpacked = gst_video_format_get_info(info.finfo->unpack_format);
-    int offsets[GST_VIDEO_MAX_COMPONENTS], scales[GST_VIDEO_MAX_COMPONENTS];
-    gst_video_color_range_offsets(info.colorimetry.range, unpacked, offsets, scales);
-    std::array<std::array<double, 3>, 3> matrix = {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
-    if (GST_VIDEO_FORMAT_INFO_IS_YUV(unpacked)) {
-      double kr, kb;
-      // Matrices that are unknown or not of a YUV kind are drawn as high definition's.
-      if (!gst_video_color_matrix_get_Kr_Kb(info.colorimetry.matrix, &kr, &kb))
-        gst_video_color_matrix_get_Kr_Kb(GST_VIDEO_COLOR_MATRIX_BT709, &kr, &kb);
-      const double kg = 1 - kr - kb;
-      const double u = 0.5 / (1 - kb), v = 0.5 / (1 - kr);
-      matrix = {{{kr, kg, kb}, {-kr * u, -kg * u, 0.5}, {0.5, -kg * v, -kb * v}}};
-    }
-    for (int c = 0; c < 3; ++c) {
-      offset[c] = offsets[c];
-      for (int i = 0; i < 3; ++i) weights[c][i] = matrix[c][i] * scales[c] / 255;
-    }
-  }
-
-  template <typename T>
-  std::array<T, 4> apply(std::uint32_t argb) const {
-    constexpr double kMax = std::numeric_limits<T>::max();
-    const double alpha = (argb >> 24) / 255.0;
-    const double r = argb >> 16 & 255, g = argb >> 8 & 255, b = argb & 255;
-    std::array<T, 4> out = {static_cast<T>(std::lround(alpha * kMax))};
-    for (int c = 0; c < 3; ++c) {
-      const double value =
-          alpha * offset[c] + weights[c][0] * r + weights[c][1] * g + weights[c][2] * b;
-      // Rounding must not lift a colour above what its alpha allows.
-      out[c + 1] = static_cast<T>(std::lround(std::clamp(value, 0.0, alpha * kMax)));
-    }
-    return out;
-  }
-};
-
 template <typename T>
 std::vector<T> transformed(const std::vector<std::uint32_t> &argb, const GstVideoInfo &info) {
-  const ColourTransform transform(info);
+  const FrameColour colour(info);
   std::vector<T> out(argb.size() * 4);
   // Most pixels are as the one before.
   std::uint32_t last = 0;
   std::array<T, 4> value = {};
   T *p = out.data();
   for (const std::uint32_t pixel : argb) {
-    if (pixel != last) value = transform.apply<T>(last = pixel);
+    if (pixel != last) value = colour.unpacked<T>(last = pixel);
     p = std::copy(value.begin(), value.end(), p);
   }
   return out;

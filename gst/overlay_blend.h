@@ -23,9 +23,11 @@
 
 #include "overlay_layer.h"
 
-namespace moondream::overlay {
-
+namespace moondream {
 class FrameRows;
+}
+
+namespace moondream::overlay {
 
 // Layers made ready for frames of one GstVideoInfo.
 // Thread-safety: one thread at a time, for blend() uses line buffers of the object.
