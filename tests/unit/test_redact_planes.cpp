@@ -1,0 +1,292 @@
+// The pixel oracle of redaction: for frames of every raw format, of random sizes, strides and
+// contents, no sample inside of a region survives and no bit outside of it changes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "../overlay_frames.h"
+#include "../redact_frames.h"
+#include "redact_planes.h"
+
+namespace moondream::redact {
+namespace {
+
+using test::all_formats;
+using test::between;
+using test::PaddedFrame;
+using test::Random;
+using test::unpacked;
+
+constexpr int kRounds = 60;
+
+GstVideoInfo random_info(GstVideoFormat format, Random &random) {
+  const bool fields = between(random, 0, 3) == 0;
+  GstVideoInfo info;
+  gst_video_info_set_interlaced_format(
+      &info, format,
+      fields ? GST_VIDEO_INTERLACE_MODE_INTERLEAVED : GST_VIDEO_INTERLACE_MODE_PROGRESSIVE,
+      static_cast<guint>(between(random, 1, 65)), static_cast<guint>(between(random, 1, 65)));
+  return info;
+}
+
+// Mostly inside, sometimes out of the frame, sometimes tiny.
+Region random_region(const GstVideoInfo &info, Random &random) {
+  const int width = GST_VIDEO_INFO_WIDTH(&info), height = GST_VIDEO_INFO_HEIGHT(&info);
+  const int x = between(random, -10, width), y = between(random, -10, height);
+  const int most = between(random, 0, 3) == 0 ? 3 : 70;
+  return {x, y, x + between(random, 0, most), y + between(random, 0, most),
+          between(random, 0, 1) ? Shape::kEllipse : Shape::kRectangle};
+}
+
+class RedactFormat : public testing::TestWithParam<GstVideoFormat> {
+ protected:
+  RedactFormat() : format_(gst_video_format_get_info(GetParam())) {
+    for (guint c = 0; c < GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format_); ++c) {
+      columns_ = std::max(columns_, 1 << GST_VIDEO_FORMAT_INFO_W_SUB(format_, c));
+      rows_ = std::max(rows_, 1 << GST_VIDEO_FORMAT_INFO_H_SUB(format_, c));
+    }
+  }
+
+  int components() const { return static_cast<int>(GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format_)); }
+
+  // test_redact_region.cpp shows that this is right.
+  Footprint footprint(const GstVideoInfo &info, const Region &region) const {
+    const int fields = GST_VIDEO_INFO_IS_INTERLACED(&info) && rows_ > 1 ? 2 : 1;
+    return footprint_of(region, {columns_, rows_ * fields, GST_VIDEO_INFO_WIDTH(&info),
+                                 GST_VIDEO_INFO_HEIGHT(&info)});
+  }
+
+  // Whether the footprint has pixel (x, y).
+  bool covers(const GstVideoInfo &info, const Footprint &print, int x, int y) const {
+    const int fields = GST_VIDEO_INFO_IS_INTERLACED(&info) && rows_ > 1 ? 2 : 1;
+    const int row = y / (rows_ * fields) - print.y, column = x / columns_ - print.x;
+    return row >= 0 && row < print.rows() && column >= print.spans[row].begin &&
+           column < print.spans[row].end;
+  }
+
+  // Whether GStreamer gives a frame a row of chroma that only readers of fields look at, as it does
+  // where the number of rows is odd. Not for all formats: readers of others read behind the plane.
+  static bool has_spare_row(const GstVideoInfo &info) {
+    const int rows = GST_VIDEO_INFO_COMP_HEIGHT(&info, 1);
+    if (!GST_VIDEO_INFO_IS_INTERLACED(&info) || rows % 2 == 0) return false;
+    const gsize next = GST_VIDEO_INFO_N_PLANES(&info) > 2 ? info.offset[2] : info.size;
+    return GST_VIDEO_FORMAT_INFO_IS_TILED(info.finfo) ||
+           info.offset[1] + static_cast<gsize>(info.stride[1]) * (rows + 1) <= next;
+  }
+
+  // Which bytes of a frame's memory belong to the footprint, of formats with plain samples: those
+  // of its samples, and those between the samples of a group.
+  std::vector<bool> bytes_of(PaddedFrame &frame, const Footprint &print) const {
+    std::vector<bool> inside(frame.memory().size());
+    for (guint c = 0; c < GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format_); ++c) {
+      const int w_sub = static_cast<int>(GST_VIDEO_FORMAT_INFO_W_SUB(format_, c));
+      const int h_sub = static_cast<int>(GST_VIDEO_FORMAT_INFO_H_SUB(format_, c));
+      int height = GST_VIDEO_INFO_COMP_HEIGHT(&frame.info(), c);
+      if (h_sub > 0 && has_spare_row(frame.info())) ++height;
+      for (int y = 0; y < height; ++y) {
+        for (int x = 0; x < GST_VIDEO_INFO_COMP_WIDTH(&frame.info(), c); ++x) {
+          if (!covers(frame.info(), print, x << w_sub, y << h_sub)) continue;
+          // A whole pixel of packed formats, with bytes that belong to no component; and with the
+          // second luma of a pair that is cut off by the frame's edge.
+          const int stride = GST_VIDEO_FORMAT_INFO_PSTRIDE(format_, c);
+          auto offset = static_cast<std::size_t>(GST_VIDEO_FORMAT_INFO_POFFSET(format_, c));
+          if (offset % frame.sample_bytes() != 0) ++offset;  // see PaddedFrame::place()
+          const std::size_t first = frame.place(c, x, y) - (stride > 2 ? offset : 0);
+          const int count = stride > 2 ? stride : frame.sample_bytes();
+          for (int i = 0; i < count; ++i) inside[first + i] = true;
+        }
+      }
+    }
+    return inside;
+  }
+
+  // Every pixel's components.
+  struct Pixel {
+    std::vector<std::uint32_t> components;
+    int x, y;
+  };
+  std::vector<Pixel> pixels_of(PaddedFrame &frame) const {
+    const int width = GST_VIDEO_INFO_WIDTH(&frame.info());
+    const auto unpacked_pixels = unpacked(frame.get());
+    std::vector<Pixel> pixels;
+    for (int i = 0; i < static_cast<int>(unpacked_pixels.size() / 4); ++i) {
+      Pixel pixel{{}, i % width, i / width};
+      if (test::has_plain_samples(format_)) {
+        // GStreamer 1.22 takes U for V at the end of an odd row of VYUY.
+        for (guint c = 0; c < GST_VIDEO_FORMAT_INFO_N_COMPONENTS(format_); ++c)
+          pixel.components.push_back(
+              frame.sample(c, pixel.x >> GST_VIDEO_FORMAT_INFO_W_SUB(format_, c),
+                           pixel.y >> GST_VIDEO_FORMAT_INFO_H_SUB(format_, c)));
+      } else {
+        pixel.components.assign(unpacked_pixels.begin() + 4 * i,
+                                unpacked_pixels.begin() + 4 * i + 4);
+        if (is_cut(frame.info(), pixel.x)) pixel.components.pop_back();
+      }
+      pixels.push_back(std::move(pixel));
+    }
+    return pixels;
+  }
+
+  // Whether the frame has no memory, or too little, for V of the last pixel of its rows.
+  bool is_cut(const GstVideoInfo &info, int x) const {
+    const int width = GST_VIDEO_INFO_WIDTH(&info);
+    if (x != width - 1) return false;
+    switch (GetParam()) {
+      case GST_VIDEO_FORMAT_NV12_10LE32:
+      case GST_VIDEO_FORMAT_NV16_10LE32:
+        return width % 6 == 3;
+      case GST_VIDEO_FORMAT_UYVP:
+        return width % 2 == 1;
+      default:
+        return false;
+    }
+  }
+
+  // The one property of all styles: what is outside stays.
+  void expect_outside_untouched(PaddedFrame &frame, const std::vector<std::uint8_t> &before,
+                                const std::vector<std::uint16_t> &pixels_before,
+                                const Footprint &print, int round) const {
+    if (test::has_plain_samples(format_)) {
+      const std::vector<bool> inside = bytes_of(frame, print);
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        if (!inside[i]) {
+          ASSERT_EQ(frame.memory()[i], before[i])
+              << "round " << round << ": byte " << i << " outside of the region has changed";
+        }
+      }
+      return;
+    }
+    const auto after = unpacked(frame.get());
+    const int width = GST_VIDEO_INFO_WIDTH(&frame.info());
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      const int x = static_cast<int>(i / 4) % width, y = static_cast<int>(i / 4) / width;
+      if (!covers(frame.info(), print, x, y) && !(i % 4 == 3 && is_cut(frame.info(), x))) {
+        ASSERT_EQ(after[i], pixels_before[i])
+            << "round " << round << ": pixel " << x << "," << y << " of " << describe(frame.info())
+            << " has changed; " << print.x << "," << print.y << " " << print.columns << "x"
+            << print.rows();
+      }
+    }
+    // Nor the memory that belongs to no plane.
+    std::vector<bool> planes(before.size());
+    for (guint p = 0; p < GST_VIDEO_FORMAT_INFO_N_PLANES(format_); ++p) {
+      const auto *data = static_cast<const std::uint8_t *>(frame.get()->data[p]);
+      const auto begin = static_cast<std::size_t>(data - frame.memory().data());
+      const gsize next = p + 1 < GST_VIDEO_FORMAT_INFO_N_PLANES(format_)
+                             ? frame.info().offset[p + 1]
+                             : frame.info().size;
+      const auto stride = static_cast<std::size_t>(frame.get()->info.stride[p]);
+      const auto usual = static_cast<std::size_t>(frame.info().stride[p]);
+      const std::size_t size = GST_VIDEO_FORMAT_INFO_IS_TILED(format_) || usual == 0
+                                   ? next - frame.info().offset[p]
+                                   : (next - frame.info().offset[p]) / usual * stride;
+      for (std::size_t i = begin; i < std::min(begin + size, planes.size()); ++i) planes[i] = true;
+    }
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      if (!planes[i]) {
+        ASSERT_EQ(frame.memory()[i], before[i]) << "round " << round << ": byte " << i;
+      }
+    }
+  }
+
+  const GstVideoFormatInfo *format_;
+  int columns_ = 1, rows_ = 1;  // pixels that share a sample
+};
+
+std::string format_name(const testing::TestParamInfo<GstVideoFormat> &test) {
+  return gst_video_format_to_string(test.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(RedactPlanes, RedactFormat, testing::ValuesIn(all_formats()), format_name);
+
+// ---- Solid -----------------------------------------------------------------------------------
+
+// What is filled shows nothing of the picture: all of it is the same, whatever was there.
+TEST_P(RedactFormat, AFilledRegionIsOneColourAndNothingElseChanges) {
+  Random random(2);
+  for (int round = 0; round < kRounds; ++round) {
+    const GstVideoInfo info = random_info(GetParam(), random);
+    const Region region = random_region(info, random);
+    const auto rgb = static_cast<std::uint32_t>(random()) & 0xffffffu;
+    PaddedFrame frame(info, random);
+    const std::vector<std::uint8_t> before(frame.memory().begin(), frame.memory().end());
+    const auto pixels_before = unpacked(frame.get());
+    PlaneWriter writer(info);
+    writer.fill(frame.get(), region, rgb);
+    const Footprint print = footprint(info, region);
+    ASSERT_NO_FATAL_FAILURE(expect_outside_untouched(frame, before, pixels_before, print, round));
+
+    std::optional<std::vector<std::uint32_t>> colour;
+    for (auto &[components, x, y] : pixels_of(frame)) {
+      if (!covers(info, print, x, y)) continue;
+      if (!colour) colour = components;
+      components.resize(colour->size(), colour->back());  // of a cut pixel
+      ASSERT_EQ(components, *colour) << "round " << round << ": pixel " << x << "," << y;
+    }
+  }
+}
+
+TEST_P(RedactFormat, ACoveredFrameHasNothingOfThePicture) {
+  Random random(3);
+  for (int round = 0; round < 20; ++round) {
+    const GstVideoInfo info = random_info(GetParam(), random);
+    PaddedFrame frame(info, random);
+    PlaneWriter(info).cover(frame.get(), 0x20a0f0);
+    auto pixels = pixels_of(frame);
+    for (auto &[components, x, y] : pixels) {
+      components.resize(pixels[0].components.size(), pixels[0].components.back());
+      ASSERT_EQ(components, pixels[0].components)
+          << "round " << round << ": pixel " << x << "," << y << " of " << describe(info);
+    }
+  }
+}
+
+// Of four rows of a frame in fields, the first and the third share chroma, and the others. Of the
+// last two of six, some readers take a row of chroma for each.
+TEST_P(RedactFormat, ACoveredFrameHasNothingOfThePictureForReadersOfFieldsEither) {
+  if (rows_ == 1) GTEST_SKIP() << "every row has chroma of its own";
+  Random random(4);
+  for (const int height : {2, 4, 6, 8, 10, 16, 26, 34}) {
+    GstVideoInfo info;
+    gst_video_info_set_interlaced_format(&info, GetParam(), GST_VIDEO_INTERLACE_MODE_INTERLEAVED,
+                                         24, static_cast<guint>(height));
+    if (GST_VIDEO_INFO_COMP_HEIGHT(&info, 1) % 2 == 1 && !has_spare_row(info)) continue;
+    PaddedFrame frame(info, random);
+    PlaneWriter(info).cover(frame.get(), 0x20a0f0);
+    for (const auto flags : {GST_VIDEO_PACK_FLAG_NONE, GST_VIDEO_PACK_FLAG_INTERLACED}) {
+      std::vector<std::uint64_t> first(64), line(64);
+      for (int y = 0; y < height; ++y) {
+        for (auto *target : {&first, &line}) {
+          if (y > 0 && target == &first) continue;
+          format_->unpack_func(format_, flags, target->data(), frame.get()->data,
+                               frame.get()->info.stride, 0, y, 24);
+        }
+        ASSERT_EQ(line, first) << "row " << y << " of " << height << ", flags " << flags;
+      }
+    }
+  }
+}
+
+// A wrong matrix or range would show as another colour.
+TEST_P(RedactFormat, TheFillIsTheColourThatTheConverterMakes) {
+  if (GST_VIDEO_FORMAT_INFO_HAS_PALETTE(format_)) GTEST_SKIP() << "the converter replaces palettes";
+  for (const std::uint32_t rgb : {0xe0402au, 0xffffffu, 0x000000u, 0x1050d0u}) {
+    const auto ground = test::argb_frame(16, 16, [&](int, int) { return 0xff000000u | rgb; });
+    test::Frame wanted(test::info_of(GetParam(), 16, 16)), filled(wanted.info());
+    wanted.convert_from(ground.get());
+    PlaneWriter(filled.info()).cover(filled.get(), rgb);
+    const auto a = filled.unpacked(), b = wanted.unpacked();
+    int bits = 8;
+    for (int c = 0; c < std::min(3, components()); ++c)
+      bits = std::min<int>(bits, GST_VIDEO_FORMAT_INFO_DEPTH(format_, c));
+    // Two steps of the coarsest component: a half falls on the other side, and GStreamer truncates
+    // what is rounded here.
+    const int tolerance = 2 * 65535 / ((1 << bits) - 1);
+    for (std::size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], tolerance) << i;
+  }
+}
+
+}  // namespace
+}  // namespace moondream::redact
