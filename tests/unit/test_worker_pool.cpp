@@ -477,9 +477,12 @@ TEST_F(Batches, StopWaitingForAStreamThatCloses) {
 TEST_F(Batches, ThatWaitDoNotKeepThePoolFromEnding) {
   make_pool({.max_batch = 8});
   const auto streams = active_streams({kPatient, kPatient});
-  scheduler->submit(streams[0], query("?"), Inbox().callback());
+  Inbox inbox;
+  scheduler->submit(streams[0], query("?"), inbox.callback());
   pool.reset();
   EXPECT_EQ(model.alive(), 0u);
+  scheduler->close(streams[0]);  // as an engine's streams do before it ends
+  EXPECT_EQ(inbox.error().kind(), ErrorKind::kCancelled);
 }
 
 TEST_F(WorkerPoolTest, APoolFreesItsBackendWhenItEnds) {
