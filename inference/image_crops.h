@@ -14,6 +14,8 @@ namespace moondream {
 
 struct Tiling {
   int rows = 1, columns = 1;
+
+  bool operator==(const Tiling &) const = default;
 };
 
 // How many crop windows of `crop_size` pixels a picture of height x width pixels (its margins
@@ -26,6 +28,8 @@ struct Crops {
   // tiling the one local crop has the pixels of the global one, and is left out: count is 1.
   int count = 0;
   std::vector<std::uint8_t> pixels;
+
+  std::size_t crop_bytes() const { return pixels.size() / count; }  // of each
 };
 
 // Port of overlap_crop_image with Pillow's Lanczos filter.

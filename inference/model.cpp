@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
+
 #include "caught_error.h"
 #include "checkpoint.h"
 #include "decoder.h"
@@ -34,6 +36,8 @@ std::uint64_t total_bytes(const Checkpoint &checkpoint, c10::ScalarType dtype) {
   return bytes;
 }
 
+bool cancelled(const Picture &picture) { return picture.cancelled && picture.cancelled(); }
+
 }  // namespace
 
 EncodedImage::EncodedImage(KvCache cache)
@@ -52,6 +56,11 @@ struct Model::Impl {
         skills(config.tokenizer, *tokenizer, text, region),
         bos(text.embed({&config.tokenizer.bos_id, 1})) {}
 
+  // A view of the crops: uint8 [count, crop_size, crop_size, 3].
+  at::Tensor pixels_of(const Crops &crops) const;
+  // Makes the features that the pictures lack, as one batch.
+  void encode_crops(std::span<Picture> pictures) const;
+
   const Config config;
   const std::unique_ptr<const Tokenizer> tokenizer;
   const ModelInfo info;
@@ -62,6 +71,37 @@ struct Model::Impl {
   const Skills skills;
   const at::Tensor bos;  // [1, D]
 };
+
+at::Tensor Model::Impl::pixels_of(const Crops &crops) const {
+  // from_blob only has a writable form; nobody writes.
+  return at::from_blob(
+      const_cast<std::uint8_t *>(crops.pixels.data()),
+      {crops.count, config.vision.crop_size, config.vision.crop_size, config.vision.in_channels},
+      at::kByte);
+}
+
+void Model::Impl::encode_crops(std::span<Picture> pictures) const {
+  struct Missing {
+    Picture *picture;
+    std::size_t crop;
+  };
+  std::vector<Missing> missing;
+  std::vector<at::Tensor> pixels;
+  for (Picture &picture : pictures) {
+    picture.features.resize(picture.crops->count);
+    for (std::size_t i = 0; i < picture.features.size(); ++i) {
+      if (picture.features[i].defined()) continue;
+      missing.push_back({&picture, i});
+      pixels.push_back(pixels_of(*picture.crops)[static_cast<std::int64_t>(i)]);
+    }
+  }
+  if (missing.empty()) return;
+  std::vector<at::Tensor> features = vision.encode(
+      at::stack(pixels), [&](std::int64_t i) { return cancelled(*missing[i].picture); });
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    missing[i].picture->features[missing[i].crop] = std::move(features[i]);
+  }
+}
 
 Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> tokenizer,
              const std::string &device, Precision precision, std::string name,
@@ -127,43 +167,53 @@ void Model::use_cpu_threads(int most) const {
   moondream::use_cpu_threads(impl_->text.options().dtype().toScalarType(), most);
 }
 
-std::vector<std::shared_ptr<const EncodedImage>> Model::encode(
-    std::span<const ImageView> images, const std::function<bool()> &cancelled,
-    const Trace &trace) const try {
-  const c10::InferenceMode guard;
-  if (images.empty()) return {};
-  const VisionConfig &config = impl_->config.vision;
-  std::vector<Crops> crops;
-  std::vector<at::Tensor> pixels;
-  for (const ImageView &image : images) {
-    crops.push_back(overlap_crop_image(image, config));
-    pixels.push_back(at::from_blob(
-        crops.back().pixels.data(),
-        {crops.back().count, config.crop_size, config.crop_size, config.in_channels}, at::kByte));
-  }
-  const at::Tensor features = impl_->vision.encode(at::cat(pixels), cancelled);
+Crops Model::crop(const ImageView &image) const try {
+  return overlap_crop_image(image, impl_->config.vision);
+} catch (...) {
+  throw caught_error("cutting an image");
+}
 
+std::vector<std::shared_ptr<const EncodedImage>> Model::encode(std::span<Picture> pictures,
+                                                               const Trace &trace) const try {
+  const c10::InferenceMode guard;
+  impl_->encode_crops(pictures);
+
+  std::vector<std::shared_ptr<const EncodedImage>> encoded(pictures.size());
+  std::vector<std::size_t> whole;  // pictures that are not cancelled
   std::vector<at::Tensor> prefixes;
-  std::int64_t row = 0;
-  for (std::size_t i = 0; i < crops.size(); ++i) {
-    const at::Tensor own = features.narrow(0, row, crops[i].count);
-    row += crops[i].count;
-    const at::Tensor embedding = impl_->vision.project(own, crops[i].tiling);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const Picture &picture = pictures[i];
+    if (cancelled(picture) || !std::ranges::all_of(picture.features, &at::Tensor::defined))
+      continue;
+    const at::Tensor features = at::stack(picture.features);
+    const at::Tensor embedding = impl_->vision.project(features, picture.crops->tiling);
+    whole.push_back(i);
     prefixes.push_back(at::cat({impl_->bos, embedding}));
     if (trace) {
-      trace("crops", i, pixels[i].clone());
-      trace("vit", i, own);
+      trace("crops", i, impl_->pixels_of(*picture.crops).clone());
+      trace("vit", i, features);
       trace("image_embedding", i, embedding);
     }
   }
-  if (cancelled && cancelled()) throw Error(ErrorKind::kCancelled, "cancelled while encoding");
-  std::vector<std::shared_ptr<const EncodedImage>> encoded;
-  for (KvCache &cache : impl_->text.prefill_images(at::stack(prefixes))) {
-    encoded.push_back(std::make_shared<const EncodedImage>(std::move(cache)));
+  if (whole.empty()) return encoded;
+  std::vector<KvCache> caches = impl_->text.prefill_images(
+      at::stack(prefixes), [&](std::int64_t row) { return cancelled(pictures[whole[row]]); });
+  for (std::size_t row = 0; row < whole.size(); ++row) {
+    if (caches[row].length() == 0) continue;
+    encoded[whole[row]] = std::make_shared<const EncodedImage>(std::move(caches[row]));
   }
   return encoded;
 } catch (...) {
   throw caught_error("encoding an image");
+}
+
+std::vector<std::shared_ptr<const EncodedImage>> Model::encode(std::span<const ImageView> images,
+                                                               const Trace &trace) const {
+  std::vector<Crops> crops;
+  for (const ImageView &image : images) crops.push_back(crop(image));
+  std::vector<Picture> pictures;
+  for (const Crops &one : crops) pictures.push_back({&one, {}, {}});
+  return encode(pictures, trace);
 }
 
 std::vector<std::variant<PromptResult, Error>> Model::generate(

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stop_token>
 #include <variant>
 #include <vector>
 
+#include "image_crops.h"
 #include "lora.h"
 #include "trace.h"
 #include "types.h"
@@ -33,10 +35,22 @@ class EncodedImage {
   std::unique_ptr<const KvCache> cache_;
 };
 
+// A picture to encode.
+struct Picture {
+  const Crops *crops;  // by Model::crop(); must outlive the call
+  // What the vision encoder makes of each crop: [patches, enc_dim], as encode() gave it for the
+  // same crop before. Those that are undefined are made and put here, as parts of one tensor for
+  // all crops of the batch: who keeps one copies it.
+  std::vector<at::Tensor> features;
+  // Once true, the picture leaves the batch within a block of the vision encoder or text model.
+  // Called on the thread that encodes. Empty: never.
+  std::function<bool()> cancelled;
+};
+
 // One prompt on one picture, or on none.
 struct Generation {
   std::shared_ptr<const EncodedImage> image;  // of the same model; null: queries only
-  Prompt prompt;
+  SinglePrompt prompt;
   GenerationSettings settings;
   std::stop_token cancelled;
 };
@@ -62,12 +76,18 @@ class Model {
   // most: >= 1, all that it may have.
   void use_cpu_threads(int most) const;
 
-  // Encodes pictures, the crops of all of them together; one result for each, in order.
-  // `cancelled` is asked between vision blocks and ends the call with Error{kCancelled}.
+  // Scales a picture and cuts it as this model sees it; runs on one thread.
   // Throws Error{kSettings} for a picture without pixels.
-  std::vector<std::shared_ptr<const EncodedImage>> encode(
-      std::span<const ImageView> images, const std::function<bool()> &cancelled = {},
-      const Trace &trace = {}) const;
+  Crops crop(const ImageView &image) const;
+
+  // Encodes pictures, the crops of all of them together; one result for each, in order, null for a
+  // picture that was cancelled: then some of its features may be missing, too. What is made of one
+  // picture does not depend on the others but for the last bits.
+  std::vector<std::shared_ptr<const EncodedImage>> encode(std::span<Picture> pictures,
+                                                          const Trace &trace = {}) const;
+  // The same of pictures as they are.
+  std::vector<std::shared_ptr<const EncodedImage>> encode(std::span<const ImageView> images,
+                                                          const Trace &trace = {}) const;
 
   // Runs all prompts as one batch; one result for each, in order. A prompt that fails or is
   // cancelled does not disturb the others.

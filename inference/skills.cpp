@@ -52,14 +52,14 @@ void validate(const GenerationSettings &settings) {
           "max-objects must be at least 1, not " + std::to_string(settings.max_objects));
 }
 
-Task<PromptResult> Skills::run(const Prompt &prompt, const GenerationSettings &settings,
+Task<PromptResult> Skills::run(const SinglePrompt &prompt, const GenerationSettings &settings,
                                Sequence &sequence) const {
   validate(settings);
   Task<PromptResult> task = dispatch(prompt, settings, sequence);
   co_return co_await task;
 }
 
-Task<PromptResult> Skills::dispatch(const Prompt &prompt, const GenerationSettings &settings,
+Task<PromptResult> Skills::dispatch(const SinglePrompt &prompt, const GenerationSettings &settings,
                                     Sequence &sequence) const {
   struct Dispatch {
     const Skills &skills;
@@ -78,9 +78,6 @@ Task<PromptResult> Skills::dispatch(const Prompt &prompt, const GenerationSettin
       return skills.point(p, settings, sequence);
     }
     Task<PromptResult> operator()(const GazePrompt &p) const { return skills.gaze(p, sequence); }
-    Task<PromptResult> operator()(const FaceGazePrompt &) const {
-      throw Error(ErrorKind::kSettings, "the gaze of all faces is more than one generation");
-    }
   };
   return std::visit(Dispatch{*this, settings, sequence}, prompt);
 }

@@ -26,7 +26,7 @@ class Skills {
   // The task that answers `prompt` on `sequence`. All three must outlive the task.
   // It throws Error{kSettings} where a setting is out of range or the prompt is empty, too long,
   // not for pictures that are missing, or asks for a skill that the model lacks.
-  Task<PromptResult> run(const Prompt &prompt, const GenerationSettings &settings,
+  Task<PromptResult> run(const SinglePrompt &prompt, const GenerationSettings &settings,
                          Sequence &sequence) const;
 
  private:
@@ -35,7 +35,7 @@ class Skills {
     double x, y, width, height, score;
   };
 
-  Task<PromptResult> dispatch(const Prompt &prompt, const GenerationSettings &settings,
+  Task<PromptResult> dispatch(const SinglePrompt &prompt, const GenerationSettings &settings,
                               Sequence &sequence) const;
   Task<PromptResult> caption(CaptionPrompt prompt, const GenerationSettings &settings,
                              Sequence &sequence) const;

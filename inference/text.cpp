@@ -2,9 +2,19 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "rope.h"
 
 namespace moondream {
+namespace {
+
+// Images that go through the blocks together: with more, a cancelled one would only wait longer for
+// the end of its block.
+constexpr std::int64_t kMaxImages = 4;
+
+}  // namespace
 
 TextModel::TextModel(const WeightSource &weights)
     : config_(weights.config().text),
@@ -37,27 +47,39 @@ TextModel::Qkv TextModel::project_qkv(const Block &block, const at::Tensor &x,
           qkv.narrow(1, config_.n_heads + config_.n_kv_heads, config_.n_kv_heads)};
 }
 
-std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x) const {
-  const std::int64_t images = x.size(0), tokens = x.size(1), dim = config_.head_dim();
-  std::vector<KvCache> caches(images, KvCache(blocks_.size()));
-  const at::Tensor freqs_cis = freqs_cis_.narrow(0, 0, tokens).repeat({images, 1, 1});
-  // [n P, H, head_dim] -> [n, H, P, head_dim]
-  const auto by_head = [&](const at::Tensor &t) {
-    return t.reshape({images, tokens, t.size(1), dim}).transpose(1, 2);
-  };
-  at::Tensor hidden = x.reshape({images * tokens, config_.dim});
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    const Block &block = blocks_[i];
-    const at::Tensor normed = block.ln(hidden);
-    const auto [q, k, v] = project_qkv(block, normed, freqs_cis);
-    for (std::int64_t n = 0; n < images; ++n) {
-      caches[n].append(i, k.narrow(0, n * tokens, tokens), v.narrow(0, n * tokens, tokens));
+std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x,
+                                               const CancelCheck &cancelled) const {
+  const std::int64_t tokens = x.size(1), dim = config_.head_dim();
+  std::vector<KvCache> caches(x.size(0), KvCache(blocks_.size()));
+  for (std::int64_t begin = 0; begin < x.size(0); begin += kMaxImages) {
+    const std::int64_t count = std::min(kMaxImages, x.size(0) - begin);
+    Survivors left(begin, count, cancelled);
+    at::Tensor hidden = x.narrow(0, begin, count);
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      const Block &block = blocks_[i];
+      hidden = left.keep(hidden);
+      const std::int64_t images = std::ssize(left.items());
+      if (images == 0) break;
+      const at::Tensor rows = hidden.reshape({images * tokens, config_.dim});
+      const at::Tensor normed = block.ln(rows);
+      const auto [q, k, v] =
+          project_qkv(block, normed, freqs_cis_.narrow(0, 0, tokens).repeat({images, 1, 1}));
+      for (std::int64_t n = 0; n < images; ++n) {
+        caches[left.items()[n]].append(i, k.narrow(0, n * tokens, tokens),
+                                       v.narrow(0, n * tokens, tokens));
+      }
+      // The prefix is known by its keys and values alone: nobody looks at what the last block
+      // makes.
+      if (i + 1 == blocks_.size()) break;
+      // [n P, H, head_dim] -> [n, H, P, head_dim]
+      const auto by_head = [&](const at::Tensor &t) {
+        return t.reshape({images, tokens, t.size(1), dim}).transpose(1, 2);
+      };
+      const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
+      const at::Tensor flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
+      hidden =
+          (rows + block.proj(flat, normed) + block.mlp(normed)).view({images, tokens, config_.dim});
     }
-    // The prefix is known by its keys and values alone: nobody looks at what the last block makes.
-    if (i + 1 == blocks_.size()) break;
-    const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
-    const at::Tensor flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
-    hidden = hidden + block.proj(flat, normed) + block.mlp(normed);
   }
   return caches;
 }

@@ -9,6 +9,7 @@
 
 #include "kv_cache.h"
 #include "layers.h"
+#include "survivors.h"
 
 namespace moondream {
 
@@ -34,8 +35,9 @@ class TextModel {
   at::Tensor embed(std::span<const std::int64_t> ids) const;
 
   // Runs image prefixes, whose positions all see each other, and keeps their keys and values.
-  // x: [n, prefix, D]. Returns one cache for each image.
-  std::vector<KvCache> prefill_images(const at::Tensor &x) const;
+  // x: [n, prefix, D]. Returns one cache for each image. An image that is `cancelled` leaves the
+  // batch before the next block; its cache has length 0.
+  std::vector<KvCache> prefill_images(const at::Tensor &x, const CancelCheck &cancelled = {}) const;
 
   // Runs one batch of new tokens. x: [T, D], the segments' rows one after the other.
   // Returns the raw output (before post_ln) of each segment's last token: [B, D].

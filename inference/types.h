@@ -114,6 +114,10 @@ struct FaceGazePrompt {
 using Prompt =
     std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt, FaceGazePrompt>;
 
+// What one generation of a model answers: all but the gazes of all faces, which are several.
+using SinglePrompt =
+    std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt>;
+
 struct GenerationSettings {
   double temperature = 0;  // 0 = greedy; else >= 0, softmax temperature of text tokens
   double top_p = 0.3;      // (0, 1], nucleus of text tokens; no effect when greedy

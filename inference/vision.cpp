@@ -79,19 +79,26 @@ at::Tensor VisionEncoder::attn(const at::Tensor &x, const Block &block) const {
   return block.proj(out.transpose(1, 2).reshape({n, tokens, config_.enc_dim}));
 }
 
-at::Tensor VisionEncoder::encode(const at::Tensor &crops, const CancelCheck &cancelled) const {
-  std::vector<at::Tensor> parts;
+std::vector<at::Tensor> VisionEncoder::encode(const at::Tensor &crops,
+                                              const CancelCheck &cancelled) const {
+  std::vector<at::Tensor> features(crops.size(0));
   for (std::int64_t begin = 0; begin < crops.size(0); begin += kMaxBatch) {
     const std::int64_t count = std::min(kMaxBatch, crops.size(0) - begin);
+    Survivors left(begin, count, cancelled);
     at::Tensor x = patch_emb_(create_patches(crops.narrow(0, begin, count))) + pos_emb_;
     for (const Block &block : blocks_) {
-      if (cancelled && cancelled()) throw Error(ErrorKind::kCancelled, "cancelled while encoding");
+      x = left.keep(x);
+      if (left.items().empty()) break;
       x = x + attn(block.ln1(x), block);
       x = x + block.mlp(block.ln2(x));
     }
-    parts.push_back(post_ln_(x));
+    if (left.items().empty()) continue;
+    x = post_ln_(x);
+    for (std::size_t i = 0; i < left.items().size(); ++i) {
+      features[left.items()[i]] = x[static_cast<std::int64_t>(i)];
+    }
   }
-  return parts.size() == 1 ? parts[0] : at::cat(parts);
+  return features;
 }
 
 at::Tensor VisionEncoder::project(const at::Tensor &features, Tiling tiling) const {

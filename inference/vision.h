@@ -4,16 +4,13 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <functional>
 #include <vector>
 
 #include "image_crops.h"
 #include "layers.h"
+#include "survivors.h"
 
 namespace moondream {
-
-// Asked between the steps of a long computation; true ends it with Error{kCancelled}.
-using CancelCheck = std::function<bool()>;
 
 // Letters: n crops, P patches of a crop (729), E enc_dim (1152), D text dim (2048).
 // Thread-safety: safe; weights are only read.
@@ -23,12 +20,12 @@ class VisionEncoder {
 
   // Runs crops of any number of pictures through the transformer.
   // crops:  uint8 [n, crop_size, crop_size, 3] on the CPU
-  // return: [n, P, E], dtype and device of the weights
-  // Throws Error{kCancelled} between two blocks once `cancelled` says so.
-  at::Tensor encode(const at::Tensor &crops, const CancelCheck &cancelled = {}) const;
+  // return: [P, E] of each crop, dtype and device of the weights; they may share memory
+  // A crop that is `cancelled` leaves the batch before the next block; its tensor is undefined.
+  std::vector<at::Tensor> encode(const at::Tensor &crops, const CancelCheck &cancelled = {}) const;
 
   // Joins one picture's features: the global crop beside the pooled local ones, projected.
-  // features: [count, P, E], the picture's part of encode()'s result -> [P, D]
+  // features: [count, P, E], of the picture's crops -> [P, D]
   at::Tensor project(const at::Tensor &features, Tiling tiling) const;
 
  private:

@@ -28,7 +28,7 @@ struct Picture {
 // One prompt of expected.json and how its result is to be asked for.
 struct Case {
   std::string name;  // "detect:face"
-  Prompt prompt;
+  SinglePrompt prompt;
   GenerationSettings settings;
   nlohmann::json expected;
   // The smallest gap between the best and the second-best logit on the way. Below kMinMargin a

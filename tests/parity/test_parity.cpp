@@ -175,8 +175,8 @@ TEST_P(Parity, CropsAndTensorsOnTheWayMatchInFloat32) {
 
     at::Tensor crops, vit, embedding;
     const ImageView view = picture.image.view();
-    const auto image = model->encode(
-        {&view, 1}, {}, [&](std::string_view name, std::size_t, const at::Tensor &value) {
+    const auto image =
+        model->encode({&view, 1}, [&](std::string_view name, std::size_t, const at::Tensor &value) {
           if (name == "crops") crops = value;
           if (name == "vit") vit = value;
           if (name == "image_embedding") embedding = value;
@@ -282,8 +282,8 @@ TEST_P(Parity, BFloat16StaysCloseToTheReference) {
   for (const Picture &picture : folder.pictures()) {
     at::Tensor embedding;
     const ImageView view = picture.image.view();
-    const auto image = model->encode(
-        {&view, 1}, {}, [&](std::string_view name, std::size_t, const at::Tensor &value) {
+    const auto image =
+        model->encode({&view, 1}, [&](std::string_view name, std::size_t, const at::Tensor &value) {
           if (name == "image_embedding") embedding = value;
         })[0];
     const auto expected = folder.tensors().find(picture.stem + ".image_embedding");
