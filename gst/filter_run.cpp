@@ -110,7 +110,7 @@ std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
     if (call.anew) sampler_.forget();
     if (!call.due || intake_.refused()) return nullptr;
   }
-  auto sample = intake_.take(buffer, settings);
+  auto sample = intake_.take(buffer, settings, nullptr);
   GST_LOG_OBJECT(element_, "sample %" G_GUINT64_FORMAT " of %" GST_PTR_FORMAT, sample->serial,
                  buffer);
   return sample;

@@ -38,6 +38,7 @@ void FrameIntake::flush() {
 // For frames whose timestamps have nothing to do with those before.
 void FrameIntake::begin_anew() {
   cadence_.restart();
+  anew_ = true;
   owed_ = false;
   refused_at_.reset();
 }
@@ -49,6 +50,7 @@ FrameIntake::Call FrameIntake::call(GstBuffer *buffer, const FilterSettings &set
   const bool no_question = settings.prompts->empty();
   const bool anew = tick == Cadence::Tick::kRestart || (new_question && no_question);
   if (anew) {
+    anew_ = true;
     owed_ = false;
     refused_at_.reset();
   }
@@ -56,16 +58,19 @@ FrameIntake::Call FrameIntake::call(GstBuffer *buffer, const FilterSettings &set
   return {.due = owed_ && !no_question, .anew = anew};
 }
 
-std::shared_ptr<const Sample> FrameIntake::take(GstBuffer *buffer, const FilterSettings &settings) {
+std::shared_ptr<const Sample> FrameIntake::take(GstBuffer *buffer, const FilterSettings &settings,
+                                                std::shared_ptr<const KnownPlaces> known) {
   const guint64 finished = finished_samples(sampler_);
-  auto sample =
-      sampler_.submit(sampled_frame(buffer), settings.prompts, settings.generation, [this, buffer] {
-        if (!converter_) converter_.emplace(*info_);
-        return converter_->convert(buffer);
-      });
+  SampledFrame frame = sampled_frame(buffer);
+  frame.known = std::move(known);
+  auto sample = sampler_.submit(frame, settings.prompts, settings.generation, [this, buffer] {
+    if (!converter_) converter_.emplace(*info_);
+    return converter_->convert(buffer);
+  });
   owed_ = sample->finished.load(std::memory_order_acquire) && sample->failure &&
           sample->failure->cancelled;
   refused_at_ = owed_ ? std::optional(finished) : std::nullopt;
+  anew_ = anew_ && owed_;
   return sample;
 }
 
@@ -77,8 +82,10 @@ bool FrameIntake::refused() const {
 
 SampledFrame FrameIntake::sampled_frame(GstBuffer *buffer) const {
   const GstClockTime pts = GST_BUFFER_PTS(buffer);
-  SampledFrame frame{
-      .pts = pts, .width = GST_VIDEO_INFO_WIDTH(&*info_), .height = GST_VIDEO_INFO_HEIGHT(&*info_)};
+  SampledFrame frame{.pts = pts,
+                     .width = GST_VIDEO_INFO_WIDTH(&*info_),
+                     .height = GST_VIDEO_INFO_HEIGHT(&*info_),
+                     .anew = anew_};
   if (segment_.format == GST_FORMAT_TIME && GST_CLOCK_TIME_IS_VALID(pts)) {
     frame.running_time = gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, pts);
     frame.stream_time = gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, pts);

@@ -37,8 +37,10 @@ class FrameIntake {
   // To be called with every frame in order.
   Call call(GstBuffer *buffer, const FilterSettings &settings);
 
-  // Submits a frame that is due. If the engine refuses it the next frame is due, too.
-  std::shared_ptr<const Sample> take(GstBuffer *buffer, const FilterSettings &settings);
+  // Submits a frame that is due. If the engine refuses it the next frame is due, too. `known` is
+  // where objects were at the frame before, if anybody followed them.
+  std::shared_ptr<const Sample> take(GstBuffer *buffer, const FilterSettings &settings,
+                                     std::shared_ptr<const KnownPlaces> known);
 
   // True while the engine is known to refuse samples: one would be converted in vain.
   bool refused() const;
@@ -54,6 +56,7 @@ class FrameIntake {
   Cadence cadence_;
   std::shared_ptr<const PromptList> asked_;  // at the last frame
   bool owed_ = false;                        // a sample is due that could not be taken
+  bool anew_ = true;                         // the next sample is the first since a new beginning
   std::optional<guint64> refused_at_;        // finished samples when the engine refused one
 };
 

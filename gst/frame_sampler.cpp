@@ -1,7 +1,11 @@
 #include "frame_sampler.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
+#include <vector>
+
+#include "association.h"
 
 namespace moondream {
 
@@ -16,6 +20,15 @@ struct FrameSampler::State {
   guint64 serial = 0;  // of the last sample
   std::size_t in_flight = 0;
   std::shared_ptr<const Sample> newest;
+  Association association;
+  // Samples of this epoch finish in the order in which they are here, the outcome of some being
+  // known before; not used if they finish in any order.
+  struct Waiting {
+    std::shared_ptr<Sample> sample;
+    bool has_outcome = false;
+  };
+  bool in_order = false;
+  std::deque<Waiting> waiting;
   FrameSamplerStats stats;
 };
 
@@ -33,6 +46,7 @@ void FrameSampler::open(const StreamOptions &options, Observer observer) {
     const std::lock_guard guard(state_->lock);
     engine = state_->engine;
     state_->observer = std::make_shared<const Observer>(std::move(observer));
+    state_->in_order = options.overflow == Overflow::kWait;
   }
   if (!engine) return;
   std::shared_ptr<Stream> stream = engine->open_stream(options);
@@ -63,6 +77,7 @@ std::shared_ptr<const Sample> FrameSampler::submit(
   guint64 epoch;
   {
     const std::lock_guard guard(state_->lock);
+    if (state_->in_order) state_->waiting.push_back({sample});
     sample->serial = ++state_->serial;
     stream = state_->stream;
     epoch = state_->epoch;
@@ -82,6 +97,23 @@ std::shared_ptr<const Sample> FrameSampler::submit(
     finish(*state_, sample, epoch, Error(ErrorKind::kFailed, ""));
   }
   return sample;
+}
+
+// With the lock held.
+void FrameSampler::publish(State &state, Sample &sample) noexcept {
+  if (sample.frame.anew) state.association.forget();
+  if (!sample.failure) {
+    try {
+      if (const auto &known = sample.frame.known) {
+        state.association.relocate(known->analysis, known->pts);
+      }
+      state.association.identify(sample.analysis, sample.frame.pts);
+    } catch (...) {
+      sample.failure = current_failure();
+      sample.analysis.status = AnalysisStatus::kFailed;
+    }
+  }
+  sample.finished.store(true, std::memory_order_release);
 }
 
 // The only writer of a sample that is in flight.
@@ -110,6 +142,7 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
   analysis.model = state.model;
 
   std::shared_ptr<const Observer> observer;
+  std::vector<std::shared_ptr<Sample>> published;
   {
     const std::lock_guard guard(state.lock);
     FrameSamplerStats &stats = state.stats;
@@ -127,13 +160,30 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
     }
     if (current) {
       --state.in_flight;
-      const bool newer = !state.newest || state.newest->serial < sample->serial;
-      if (newer && !cancelled) state.newest = sample;
       observer = state.observer;
+      if (state.in_order) {
+        const auto place = std::find_if(state.waiting.begin(), state.waiting.end(),
+                                        [&](const auto &each) { return each.sample == sample; });
+        place->has_outcome = true;
+        for (; !state.waiting.empty() && state.waiting.front().has_outcome;
+             state.waiting.pop_front()) {
+          published.push_back(std::move(state.waiting.front().sample));
+        }
+      } else {
+        published.push_back(sample);
+      }
+      for (const std::shared_ptr<Sample> &each : published) {
+        publish(state, *each);
+        const bool newer = !state.newest || state.newest->serial < each->serial;
+        const bool known = !each->failure || !each->failure->cancelled;
+        if (newer && known) state.newest = each;
+      }
+    } else {
+      sample->finished.store(true, std::memory_order_release);
     }
-    sample->finished.store(true, std::memory_order_release);
   }
-  if (observer) (*observer)(sample);
+  if (!observer) return;
+  for (const std::shared_ptr<Sample> &each : published) (*observer)(each);
 }
 
 void FrameSampler::forget() {
@@ -143,6 +193,11 @@ void FrameSampler::forget() {
     ++state_->epoch;
     state_->in_flight = 0;
     state_->newest.reset();
+    state_->association.forget();
+    for (const State::Waiting &each : state_->waiting) {
+      if (each.has_outcome) each.sample->finished.store(true, std::memory_order_release);
+    }
+    state_->waiting.clear();
     stream = state_->stream;
   }
   if (stream) stream->cancel_all();

@@ -17,12 +17,21 @@
 
 namespace moondream {
 
+// Where what was known is at a frame, as far as its motion was followed.
+struct KnownPlaces {
+  FrameAnalysis analysis;
+  GstClockTime pts = GST_CLOCK_TIME_NONE;
+};
+
 // What a sample is taken of. Each time may be GST_CLOCK_TIME_NONE.
 struct SampledFrame {
   GstClockTime pts = GST_CLOCK_TIME_NONE;
   GstClockTime running_time = GST_CLOCK_TIME_NONE;
   GstClockTime stream_time = GST_CLOCK_TIME_NONE;
   gint width = 0, height = 0;  // pixels
+  bool anew = false;           // what was seen before has nothing to do with this frame
+  // At the frame before this one; null: nobody followed anything.
+  std::shared_ptr<const KnownPlaces> known;
 };
 
 // One frame that was, or is to be, looked at.
@@ -35,7 +44,7 @@ struct Sample {
 
   // Set by the thread that finishes the sample, then `finished`, then constant: to be read only
   // after seeing `finished` set.
-  FrameAnalysis analysis;          // status fresh, or failed
+  FrameAnalysis analysis;          // status fresh, or failed; objects and points with their ids
   std::optional<Failure> failure;  // cancellation included
   std::chrono::steady_clock::time_point finished_at;
 
@@ -53,7 +62,8 @@ struct FrameSamplerStats {
   std::chrono::nanoseconds latency_min{0}, latency_max{0}, latency_sum{0};
 };
 
-// Hands frames to a stream of an engine and keeps the newest result.
+// Hands frames to a stream of an engine, finds out which objects of the results are the same, and
+// keeps the newest result.
 //
 // Every sample belongs to an epoch. forget() begins a new one: what was in flight is cancelled, and
 // however late it comes, it is ignored. Callbacks of the engine own the state that they write, so
@@ -71,7 +81,8 @@ class FrameSampler {
 
   const ModelInfo &model() const { return model_; }
 
-  // Opens the stream, once, before the first submit().
+  // Opens the stream, once, before the first submit(). If it waits on overflow its samples finish
+  // in the order of submission, so that a stream that can be repeated gets the same ids again.
   void open(const StreamOptions &options, Observer observer);
 
   // Releases stream and engine; results and counters stay. What is in flight is cancelled.
@@ -100,6 +111,7 @@ class FrameSampler {
  private:
   struct State;
 
+  static void publish(State &state, Sample &sample) noexcept;
   static void finish(State &state, const std::shared_ptr<Sample> &sample, guint64 epoch,
                      const Outcome &outcome) noexcept;
 

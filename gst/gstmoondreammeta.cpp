@@ -16,6 +16,11 @@ namespace moondream {
 namespace {
 
 constexpr const char *kMetaName = "moondream";
+#ifdef HAVE_ANALYTICS
+// A relation meta keeps a matrix of the relations of all its mtds. Of more objects than these none
+// is tracked there, so that thousands of boxes do not take a hundred megabytes a frame.
+constexpr std::size_t kMostTracked = 500;
+#endif
 // In the order of AnalysisStatus.
 constexpr std::array kStatusNames = {"fresh", "held", "predicted", "pending", "failed"};
 
@@ -74,7 +79,7 @@ void write_fields(GstStructure *structure, const FrameAnalysis &analysis) {
             [](GstStructure *entry, const AnalysisPoint &point) {
               gst_structure_set(entry, "label", G_TYPE_STRING, point.label.c_str(), "score",
                                 G_TYPE_DOUBLE, point.score, "x", G_TYPE_DOUBLE, point.point.x, "y",
-                                G_TYPE_DOUBLE, point.point.y, nullptr);
+                                G_TYPE_DOUBLE, point.point.y, "id", G_TYPE_UINT, point.id, nullptr);
             });
   set_array(structure, "gaze", "gaze", analysis.gaze,
             [](GstStructure *entry, const AnalysisGaze &gaze) {
@@ -108,28 +113,44 @@ PixelBox to_pixels(const Box &box, int width, int height) {
   return {x, y, w, h};
 }
 
-// Writes the metas that stock consumers know, and the ids that they got into `objects`.
-void attach_regions(GstBuffer *buffer, std::vector<AnalysisObject> &objects, int width,
-                    int height) {
+#ifdef HAVE_ANALYTICS
+// The OD mtd of an object and the tracking mtd that names it. The id of the former, or `otherwise`
+// if there is no room for it.
+guint add_detection(GstAnalyticsRelationMeta *relations, const FrameAnalysis &analysis,
+                    const AnalysisObject &object, const PixelBox &pixels, guint otherwise) {
+  GstAnalyticsODMtd detection;
+  if (!gst_analytics_relation_meta_add_od_mtd(relations, g_quark_from_string(object.label.c_str()),
+                                              pixels.x, pixels.y, pixels.width, pixels.height,
+                                              static_cast<gfloat>(object.score), &detection)) {
+    return otherwise;
+  }
+  GstAnalyticsTrackingMtd tracking;
+  if (object.id != 0 && analysis.objects.size() <= kMostTracked &&
+      gst_analytics_relation_meta_add_tracking_mtd(relations, object.id, object.first_seen,
+                                                   &tracking)) {
+    gst_analytics_tracking_mtd_update_last_seen(&tracking, analysis.sample_pts);
+    gst_analytics_relation_meta_set_relation(relations, GST_ANALYTICS_REL_TYPE_RELATE_TO,
+                                             detection.id, tracking.id);
+  }
+  return detection.id;
+}
+#endif
+
+// Writes the metas that stock consumers know.
+void attach_regions(GstBuffer *buffer, const FrameAnalysis &analysis, int width, int height) {
 #ifdef HAVE_ANALYTICS
   GstAnalyticsRelationMeta *relations = gst_buffer_get_analytics_relation_meta(buffer);
   if (!relations) relations = gst_buffer_add_analytics_relation_meta(buffer);
 #endif
-  guint position = 0;
-  for (AnalysisObject &object : objects) {
+  for (const AnalysisObject &object : analysis.objects) {
     const PixelBox pixels = to_pixels(object.box, width, height);
-    object.id = position++;
+    guint roi_id = object.id;
 #ifdef HAVE_ANALYTICS
-    GstAnalyticsODMtd detection;
-    if (gst_analytics_relation_meta_add_od_mtd(relations, g_quark_from_string(object.label.c_str()),
-                                               pixels.x, pixels.y, pixels.width, pixels.height,
-                                               static_cast<gfloat>(object.score), &detection)) {
-      object.id = detection.id;
-    }
+    roi_id = add_detection(relations, analysis, object, pixels, roi_id);
 #endif
     GstVideoRegionOfInterestMeta *roi = gst_buffer_add_video_region_of_interest_meta(
         buffer, object.label.c_str(), pixels.x, pixels.y, pixels.width, pixels.height);
-    roi->id = static_cast<gint>(object.id);
+    roi->id = static_cast<gint>(roi_id);
     gst_video_region_of_interest_meta_add_param(
         roi,
         gst_structure_new("detection", "x_min", G_TYPE_DOUBLE, object.box.x_min, "x_max",
@@ -137,6 +158,9 @@ void attach_regions(GstBuffer *buffer, std::vector<AnalysisObject> &objects, int
                           "y_max", G_TYPE_DOUBLE, object.box.y_max, "confidence", G_TYPE_DOUBLE,
                           object.score, "label_id", G_TYPE_INT, object.label_id, "label",
                           G_TYPE_STRING, object.label.c_str(), nullptr));
+    gst_video_region_of_interest_meta_add_param(
+        roi,
+        gst_structure_new("object_id", "id", G_TYPE_INT, static_cast<gint>(object.id), nullptr));
   }
 }
 
@@ -181,7 +205,8 @@ bool parse_object(const GstStructure *entry, AnalysisObject &object) {
 
 bool parse_point(const GstStructure *entry, AnalysisPoint &point) {
   return get(entry, "label", point.label) && get(entry, "score", point.score) &&
-         get(entry, "x", point.point.x) && get(entry, "y", point.point.y);
+         get(entry, "x", point.point.x) && get(entry, "y", point.point.y) &&
+         gst_structure_get_uint(entry, "id", &point.id);
 }
 
 bool parse_gaze(const GstStructure *entry, AnalysisGaze &gaze) {
@@ -209,13 +234,12 @@ void register_analysis_meta() {
 
 void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width, int height) {
   register_analysis_meta();
-  FrameAnalysis attached = analysis;
-  if (!attached.objects.empty()) attach_regions(buffer, attached.objects, width, height);
+  if (!analysis.objects.empty()) attach_regions(buffer, analysis, width, height);
   if (GstCustomMeta *old = gst_buffer_get_custom_meta(buffer, kMetaName)) {
     gst_buffer_remove_meta(buffer, &old->meta);
   }
   GstCustomMeta *meta = gst_buffer_add_custom_meta(buffer, kMetaName);
-  write_fields(gst_custom_meta_get_structure(meta), attached);
+  write_fields(gst_custom_meta_get_structure(meta), analysis);
 }
 
 std::optional<FrameAnalysis> read_analysis(GstBuffer *buffer) {

@@ -12,16 +12,22 @@
 //   model       string   name of the model
 //   objects     GstValueArray of "object": label, score, x_min, y_min, x_max, y_max (doubles),
 //               id (guint), label_id (gint)
-//   points      GstValueArray of "point": label, score, x, y
+//   points      GstValueArray of "point": label, score, x, y (doubles), id (guint)
 //   gaze        GstValueArray of "gaze": from-x, from-y, to-x, to-y
 //   caption     string, absent if none was asked for
 //   answers     GstValueArray of "answer": question, answer
 //
+// An id says which objects and points of different frames are the same one: it stays with it from
+// result to result, begins at 1 and is given once in a stream. 0 is none.
+//
 // Coordinates are fractions [0, 1] of the frame as it left the filter; (0, 0) is its top left
 // corner. They are not adjusted when a later element crops or flips the picture.
 //
-// Objects are written for stock consumers too: a GstVideoRegionOfInterestMeta each, with a param
-// structure "detection", and, where GStreamer has it, a GstAnalyticsODMtd of the same id and label.
+// Objects are written for stock consumers too: a GstVideoRegionOfInterestMeta each, with the param
+// structures "detection" and "object_id" (gint id, the object's, as trackers of DL Streamer write
+// it). Its own id is the object's, or, where GStreamer has GstAnalyticsODMtd, that of the one with
+// the same label on the same buffer, to which a GstAnalyticsTrackingMtd with the object's id is
+// related.
 //
 // Labels are what the user asked for and may become GQuarks. Text of the model never does.
 // Thread-safety: functions are safe on distinct buffers and structures.
@@ -49,14 +55,17 @@ struct AnalysisObject {
   std::string label;  // as asked for
   double score = 0;   // [0, 1]
   Box box;            // [0, 1], x_min < x_max, y_min < y_max
-  guint id = 0;       // of the ROI meta and OD mtd on the same buffer
+  guint id = 0;       // from 1, stays with the object from result to result; 0 = none
   gint label_id = 0;  // position of the label among those asked for
+  // PTS of the first frame that a result showed it on. Not in the sentinel.
+  GstClockTime first_seen = GST_CLOCK_TIME_NONE;
 };
 
 struct AnalysisPoint {
   std::string label;
   double score = 0;  // [0, 1]
   Point point;       // [0, 1]
+  guint id = 0;      // as of objects; no object and point share one
 };
 
 struct AnalysisGaze {
@@ -88,8 +97,7 @@ const char *to_string(AnalysisStatus status);
 void register_analysis_meta();
 
 // Puts `analysis` on a writable buffer that holds a frame of width x height pixels: the sentinel,
-// in place of one that is there, and the metas of its objects beside those of other elements. The
-// objects' ids are chosen here.
+// in place of one that is there, and the metas of its objects beside those of other elements.
 void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width, int height);
 
 // Reads the sentinel. Nothing if there is none or if it is malformed, so that a consumer which

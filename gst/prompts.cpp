@@ -60,9 +60,10 @@ class Adder {
                     clamped(found.box.y_max)};
       // Comparisons with NaN are false, so this drops those too.
       if (box.x_min < box.x_max && box.y_min < box.y_max) {
-        auto &objects = out_.analysis.objects;
-        const auto id = static_cast<guint>(objects.size());
-        objects.push_back({text_, clamped_score(found.score), box, id, position_});
+        out_.analysis.objects.push_back({.label = text_,
+                                         .score = clamped_score(found.score),
+                                         .box = box,
+                                         .label_id = position_});
       } else {
         ++out_.discarded;
       }

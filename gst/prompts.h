@@ -28,7 +28,7 @@ PromptList make_prompts(const std::string &detect, const std::string &point,
                         const std::string &query, std::optional<CaptionLength> caption);
 
 struct Assembled {
-  FrameAnalysis analysis;     // only what the results say: labels, coordinates, texts
+  FrameAnalysis analysis;     // only what the results say: labels, coordinates, texts; no ids
   std::size_t discarded = 0;  // boxes and points that are empty, inverted or not numbers
 };
 

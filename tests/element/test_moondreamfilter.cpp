@@ -117,7 +117,11 @@ TEST(MoondreamFilter, BoxesAreRegionsOfInterestAndInTheSentinel) {
     EXPECT_EQ(roi->y, 12u);
     EXPECT_EQ(roi->w, 32u);
     EXPECT_EQ(roi->h, 24u);
-    ids.insert(static_cast<guint>(roi->id));
+    const GstStructure *object_id = gst_video_region_of_interest_meta_get_param(roi, "object_id");
+    ASSERT_TRUE(object_id);
+    gint id;
+    ASSERT_TRUE(gst_structure_get_int(object_id, "id", &id));
+    ids.insert(static_cast<guint>(id));
     labels.insert(g_quark_to_string(roi->roi_type));
     const GstStructure *detection = gst_video_region_of_interest_meta_get_param(roi, "detection");
     ASSERT_TRUE(detection);
@@ -130,6 +134,7 @@ TEST(MoondreamFilter, BoxesAreRegionsOfInterestAndInTheSentinel) {
     EXPECT_EQ(confidence, 0.9);
   }
   EXPECT_EQ(ids, (std::set<guint>{analysis.objects[0].id, analysis.objects[1].id}));
+  EXPECT_EQ(ids, (std::set<guint>{1, 2}));
   EXPECT_EQ(labels, (std::set<std::string>{"face", "license plate"}));
 }
 

@@ -23,9 +23,9 @@ FrameAnalysis example() {
   analysis.age = 7;
   analysis.serial = 3;
   analysis.model = "demo";
-  analysis.objects = {{"face", 0.5, {0.1, 0.2, 0.3, 0.4}, 0, 0},
-                      {"plate", 0.25, {0, 0, 1, 1}, 1, 1}};
-  analysis.points = {{"eye", 0.75, {0.5, 0.625}}};
+  analysis.objects = {{"face", 0.5, {0.1, 0.2, 0.3, 0.4}, 3, 0},
+                      {"plate", 0.25, {0, 0, 1, 1}, 7, 1}};
+  analysis.points = {{"eye", 0.75, {0.5, 0.625}, 9}};
   analysis.gaze = {{{0.1, 0.2}, {0.3, 0.4}}};
   analysis.caption = "Zwölf Boxkämpfer; \"quoted\", {braced}";
   analysis.answers = {{"Who?", "Nobody."}};
@@ -53,6 +53,7 @@ void expect_equal(const FrameAnalysis &a, const FrameAnalysis &b) {
   for (std::size_t i = 0; i < a.points.size(); ++i) {
     EXPECT_EQ(a.points[i].label, b.points[i].label);
     EXPECT_EQ(a.points[i].score, b.points[i].score);
+    EXPECT_EQ(a.points[i].id, b.points[i].id);
     EXPECT_EQ(a.points[i].point.x, b.points[i].point.x);
     EXPECT_EQ(a.points[i].point.y, b.points[i].point.y);
   }
@@ -168,19 +169,28 @@ TEST(MoondreamMeta, RegionsOfOtherElementsStay) {
 }
 
 #ifdef HAVE_ANALYTICS
-TEST(MoondreamMeta, ABoxIsAnObjectDetectionOfTheSameIdAndLabelBesideThoseOfOthers) {
+TEST(MoondreamMeta, ABoxIsAnObjectDetectionThatIsTrackedBesideThoseOfOthers) {
   const BufferPtr buffer(gst_buffer_new());
   GstAnalyticsRelationMeta *relations = gst_buffer_add_analytics_relation_meta(buffer.get());
-  GstAnalyticsODMtd other, detection;
+  GstAnalyticsODMtd other;
   gst_analytics_relation_meta_add_od_mtd(relations, g_quark_from_string("other"), 1, 2, 3, 4, 1,
                                          &other);
-  attach_analysis(buffer.get(), example(), 10, 10);
-  const auto read = read_analysis(buffer.get());
-  ASSERT_TRUE(read);
-  EXPECT_EQ(gst_analytics_relation_get_length(relations), 3u);
-  for (const AnalysisObject &object : read->objects) {
-    EXPECT_NE(object.id, other.id);
-    ASSERT_TRUE(gst_analytics_relation_meta_get_od_mtd(relations, object.id, &detection));
+  FrameAnalysis analysis = example();
+  analysis.objects[0].first_seen = 2;
+  attach_analysis(buffer.get(), analysis, 10, 10);
+  // Each is a detection and its track.
+  EXPECT_EQ(gst_analytics_relation_get_length(relations), 5u);
+  gpointer state = nullptr;
+  std::size_t position = 0;
+  while (auto *roi =
+             reinterpret_cast<GstVideoRegionOfInterestMeta *>(gst_buffer_iterate_meta_filtered(
+                 buffer.get(), &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))) {
+    ASSERT_LT(position, analysis.objects.size());
+    const AnalysisObject &object = analysis.objects[position++];
+    const guint id = static_cast<guint>(roi->id);
+    EXPECT_NE(id, other.id);
+    GstAnalyticsODMtd detection;
+    ASSERT_TRUE(gst_analytics_relation_meta_get_od_mtd(relations, id, &detection));
     EXPECT_EQ(g_quark_to_string(gst_analytics_od_mtd_get_obj_type(&detection)), object.label);
     gint x, y, width, height;
     gfloat score;
@@ -188,9 +198,22 @@ TEST(MoondreamMeta, ABoxIsAnObjectDetectionOfTheSameIdAndLabelBesideThoseOfOther
     EXPECT_EQ(x, std::lround(object.box.x_min * 10));
     EXPECT_EQ(y + height, std::lround(object.box.y_max * 10));
     EXPECT_FLOAT_EQ(score, static_cast<float>(object.score));
-    EXPECT_TRUE(gst_buffer_get_video_region_of_interest_meta_id(buffer.get(),
-                                                                static_cast<gint>(object.id)));
+    GstAnalyticsTrackingMtd tracking;
+    gpointer related = nullptr;
+    ASSERT_TRUE(gst_analytics_relation_meta_get_direct_related(
+        relations, id, GST_ANALYTICS_REL_TYPE_RELATE_TO, gst_analytics_tracking_mtd_get_mtd_type(),
+        &related, &tracking));
+    guint64 tracking_id;
+    GstClockTime first_seen, last_seen;
+    gboolean lost;
+    ASSERT_TRUE(gst_analytics_tracking_mtd_get_info(&tracking, &tracking_id, &first_seen,
+                                                    &last_seen, &lost));
+    EXPECT_EQ(tracking_id, object.id);
+    EXPECT_EQ(first_seen, object.first_seen);
+    EXPECT_EQ(last_seen, analysis.sample_pts);
+    EXPECT_FALSE(lost);
   }
+  EXPECT_EQ(position, 2u);
 }
 #endif
 
