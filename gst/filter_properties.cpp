@@ -23,6 +23,7 @@ enum : guint {
   kSeed,
   kSampleRate,
   kMode,
+  kPropagate,
   kMaxAge,
   kMaxPending,
   kOnError,
@@ -70,6 +71,18 @@ GType mode_type() {
       {value_of(FilterMode::kAsync), "No frame waits; each takes the newest result", "async"},
       {0, nullptr, nullptr}};
   static const GType type = register_enum("GstMoondreamFilterMode", values);
+  return type;
+}
+
+GType propagate_type() {
+  static const GEnumValue values[] = {
+      {value_of(Propagate::kNone), "Nothing: only sampled frames have results", "none"},
+      {value_of(Propagate::kHold), "The last result as it is", "hold"},
+      {value_of(Propagate::kFlow), "The last result, moved by optical flow", "flow"},
+      {value_of(Propagate::kInterpolate),
+       "What is in between the results before and after, in sync mode", "interpolate"},
+      {0, nullptr, nullptr}};
+  static const GType type = register_enum("GstMoondreamPropagate", values);
   return type;
 }
 
@@ -156,6 +169,9 @@ bool set_value(FilterSettings &s, guint id, const GValue *value) {
     case kMode:
       s.mode = static_cast<FilterMode>(g_value_get_enum(value));
       return true;
+    case kPropagate:
+      s.propagate = static_cast<Propagate>(g_value_get_enum(value));
+      return true;
     case kMaxAge:
       s.max_age = g_value_get_uint64(value);
       return true;
@@ -232,6 +248,9 @@ bool get_filter_property(const SharedSettings &settings, guint id, GValue *value
       return true;
     case kMode:
       g_value_set_enum(value, value_of(s.mode));
+      return true;
+    case kPropagate:
+      g_value_set_enum(value, value_of(s.propagate));
       return true;
     case kMaxAge:
       g_value_set_uint64(value, s.max_age);
@@ -426,6 +445,18 @@ void install_filter_properties(GObjectClass *object_class) {
    */
   install(kMode, g_param_spec_enum("mode", "Mode", "Whether frames wait for results", mode_type(),
                                    value_of(d.mode), at_start));
+  /**
+   * GstMoondreamFilter:propagate:
+   *
+   * What frames between samples say. Interpolation is for mode=sync: with mode=async the element
+   * does not start, and where mode=auto turns out to be async results are held and a warning is
+   * posted. Another one is posted if the frames between two samples are more than may wait; those
+   * too many hold the result before.
+   *
+   * Since: 0.1
+   */
+  install(kPropagate, g_param_spec_enum("propagate", "Propagate", "What frames between samples say",
+                                        propagate_type(), value_of(d.propagate), at_frame));
   /**
    * GstMoondreamFilter:max-age:
    *

@@ -94,6 +94,7 @@ GstFlowReturn FilterRun::chain(BufferPtr buffer) {
   if (reporter_->failed()) return GST_FLOW_ERROR;
   if (is_sync()) return queue_->put({.event = nullptr, .frame = std::move(frame)});
   output_.hold(sampler_.newest());
+  warn_about_propagation(frame);
   return output_.frame(std::move(frame));
 }
 
@@ -110,7 +111,8 @@ std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
     if (call.anew) sampler_.forget();
     if (!call.due || intake_.refused()) return nullptr;
   }
-  auto sample = intake_.take(buffer, settings, nullptr);
+  // In sync mode motion is followed where frames leave, some time after this.
+  auto sample = intake_.take(buffer, settings, is_sync() ? nullptr : output_.known());
   GST_LOG_OBJECT(element_, "sample %" G_GUINT64_FORMAT " of %" GST_PTR_FORMAT, sample->serial,
                  buffer);
   return sample;
@@ -203,6 +205,7 @@ GstFlowReturn FilterRun::output_frame(QueuedFrame frame) {
     output_.hold(frame.sample);
   }
   measure_hold(frame);
+  warn_about_propagation(frame);
   return output_.frame(std::move(frame));
 }
 
@@ -216,12 +219,31 @@ void FilterRun::stop_stream(GstFlowReturn reason) {
 }
 
 void FilterRun::measure_hold(const QueuedFrame &frame) {
-  if (frame.sample) ready_ = std::max(ready_, frame.sample->finished_at);
+  for (const auto &sample : {frame.sample, frame.next}) {
+    if (sample) ready_ = std::max(ready_, sample->finished_at);
+  }
   const auto hold = std::max(ready_ - frame.arrived, std::chrono::steady_clock::duration::zero());
   const HoldMeter::News news =
       hold_.measure(std::chrono::duration_cast<std::chrono::nanoseconds>(hold).count());
   if (news.latency && live_) {
     gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
+  }
+}
+
+// Once for each reason for which frames that should be interpolated are not.
+void FilterRun::warn_about_propagation(const QueuedFrame &frame) {
+  if (frame.settings->propagate != Propagate::kInterpolate) return;
+  if (!is_sync() && !std::exchange(warned_of_async_, true)) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
+                        ("Results are held, not interpolated: in async mode no frame waits for the "
+                         "result after it."),
+                        ("propagate=interpolate needs mode=sync"));
+  }
+  if (frame.crowded && !std::exchange(warned_of_room_, true)) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
+                        ("Some results are held, not interpolated: the frames between two samples "
+                         "are more than may wait. A higher sample-rate needs fewer."),
+                        ("OutputQueue::kMaxBytes is %" G_GSIZE_FORMAT, OutputQueue::kMaxBytes));
   }
 }
 

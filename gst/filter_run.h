@@ -64,6 +64,7 @@ class FilterRun {
   GstStructure *stats() const;
 
  private:
+  void warn_about_propagation(const QueuedFrame &frame);
   bool is_sync() const { return started_ && mode_ == FilterMode::kSync; }
   void start();
   std::shared_ptr<const Sample> sample_of(GstBuffer *buffer, const FilterSettings &settings);
@@ -100,7 +101,8 @@ class FilterRun {
 
   // Upstream thread in async mode and before the first frame, then source pad task only.
   FrameOutput output_;
-  guint64 segments_out_ = 0;  // of segments_in_, those that went out
+  guint64 segments_out_ = 0;                               // of segments_in_, those that went out
+  bool warned_of_async_ = false, warned_of_room_ = false;  // that frames cannot be interpolated
   // When the last of the results was there that frames so far had to wait for. Sync mode.
   std::chrono::steady_clock::time_point ready_{};
 };

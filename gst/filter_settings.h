@@ -16,6 +16,7 @@ namespace moondream {
 
 enum class FilterMode { kAuto, kSync, kAsync };
 enum class OnError { kError, kWarn };
+enum class Propagate { kNone, kHold, kFlow, kInterpolate };
 enum class CaptionSetting { kNone, kShort, kNormal, kLong };
 
 struct FilterSettings {
@@ -36,6 +37,7 @@ struct FilterSettings {
   // Of the stream. Mode and max_pending are in force from the next start on.
   SampleRate sample_rate;
   FilterMode mode = FilterMode::kAuto;
+  Propagate propagate = Propagate::kHold;
   guint max_pending = 0;                  // 0: automatic
   GstClockTime max_age = 2 * GST_SECOND;  // GST_CLOCK_TIME_NONE: unlimited
   OnError on_error = OnError::kError;

@@ -4,9 +4,12 @@
 #include <gst/gst.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "flow_propagation.h"
 #include "frame_sampler.h"
+#include "grey_picture.h"
 #include "output_queue.h"
 #include "pointers.h"
 #include "text_pads.h"
@@ -25,8 +28,12 @@ class FrameOutput {
   // From now on frames say what this finished sample knows, or, if null, nothing.
   void hold(std::shared_ptr<const Sample> sample);
 
-  // Pushes the frame with what it has to say. The text pads hear of it first.
+  // Pushes the frame with what it has to say. The text pads hear of it first. Throws FrameError if
+  // its motion is to be followed, it is not what the caps say, and on-error is error.
   GstFlowReturn frame(QueuedFrame frame);
+
+  // Where motion led everything on the last frame, or null if that was not followed.
+  std::shared_ptr<const KnownPlaces> known() const { return known_; }
 
   // Pushes a serialized event, likewise.
   bool event(EventPtr event);
@@ -35,13 +42,22 @@ class FrameOutput {
   void flush();
 
  private:
-  FrameAnalysis analysis_of(const QueuedFrame &frame) const;
+  void follow(const QueuedFrame &frame);
+  void begin_anew();
+  FrameAnalysis analysis_of(const QueuedFrame &frame);
+  std::optional<FrameAnalysis> between(const QueuedFrame &frame) const;
 
   GstPad *const src_;
   TextPads &texts_;
   const std::string model_;
   GstSegment segment_;                  // at the source pad
   std::shared_ptr<const Sample> held_;  // what hold() said
+  std::optional<GstVideoInfo> info_;    // of the caps at the source pad
+  // While results are propagated by flow:
+  std::optional<GreyPicture> grey_;  // for info_
+  FlowPropagation flow_;
+  bool flowing_ = false;  // the last frame was followed
+  std::shared_ptr<const KnownPlaces> known_;
 };
 
 }  // namespace moondream

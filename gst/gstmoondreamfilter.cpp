@@ -18,13 +18,26 @@
  * behind it wait in order; what is in flight at EOS is awaited. A live pipeline is told how long
  * frames were kept at most, by a latency message whenever that grows by more than a quarter.
  *
+ * What the frames between samples say is decided by #moondreamfilter:propagate: nothing, the last
+ * result as it is, the last result with its boxes, points and gazes moved by optical flow, or what
+ * is in between the results before and after. Flow follows the picture at all times, so that a
+ * result that comes late is at once where its objects are by then. What it moves grows by 2 % of
+ * its size a second on each side, and is gone when its tracks are lost, when it leaves the frame or
+ * when the scene is cut; then nothing older than the cut is shown. Interpolation makes frames wait
+ * for the sample after them, so it needs sync mode. What only one of two results shows is there all
+ * the time between them. Frames behind the last sample of a stream or segment hold its result.
+ *
+ * Objects and points have ids that stay with them from result to result, by label, place and
+ * motion.
+ *
  * The status of a frame is fresh if the result is its own, held if it is an earlier frame's,
- * pending if there is none that is not older than #moondreamfilter:max-age or if nothing is asked,
- * and failed from a failed sample to the next that succeeds. A frame without timestamp is sampled
- * if every frame is, or if it is the first; how old a result is for it is not known, so it is
- * pending unless #moondreamfilter:max-age is unlimited or the result its own. Timestamps that go
- * back before the last sample, a flush, a new stream and a new segment void all results. New caps
- * do not: coordinates are fractions of the frame.
+ * predicted if it is an earlier frame's and was moved to where this one should show it, pending if
+ * there is none that is not older than #moondreamfilter:max-age or if nothing is asked, and failed
+ * from a failed sample to the next that succeeds. A frame without timestamp is sampled if every
+ * frame is, or if it is the first; how old a result is for it is not known, so it is pending unless
+ * #moondreamfilter:max-age is unlimited or the result its own. Timestamps that go back before the
+ * last sample, a flush, a new stream and a new segment void all results. New caps do not:
+ * coordinates are fractions of the frame.
  *
  * Request pads text_%u give the captions and answers of results as subtitle tracks, for
  * textoverlay and for muxers (Matroska, MP4). No queues are needed behind them. A text is a cue
@@ -157,6 +170,12 @@ static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
       throw Error(ErrorKind::kSettings,
                   "Nothing is asked about the video: set at least one of the properties detect, "
                   "point, query and caption.");
+    }
+    if (settings->mode == moondream::FilterMode::kAsync &&
+        settings->propagate == moondream::Propagate::kInterpolate) {
+      throw Error(ErrorKind::kSettings,
+                  "propagate=interpolate needs mode=sync: in async mode no frame waits for the "
+                  "result after it.");
     }
     const std::string model = model_path(*settings);
     if (!g_file_test(model.c_str(), G_FILE_TEST_EXISTS)) {

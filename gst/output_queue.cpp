@@ -9,19 +9,56 @@ gsize size_of(const QueueItem &item) {
   return item.event ? 0 : gst_buffer_get_size(item.frame.buffer.get());
 }
 
-bool may_leave(const QueueItem &item) {
-  const Sample *sample = item.frame.sample.get();
-  return !sample || sample->finished.load(std::memory_order_acquire);
+bool is_finished(const Sample &sample) { return sample.finished.load(std::memory_order_acquire); }
+
+// True if no sample behind this item has to do with the frames before it.
+bool is_end(const QueueItem &item) {
+  if (!item.event) return item.frame.settings->prompts->empty();
+  switch (GST_EVENT_TYPE(item.event.get())) {
+    case GST_EVENT_EOS:
+    case GST_EVENT_CAPS:
+    case GST_EVENT_SEGMENT:
+    case GST_EVENT_STREAM_START:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
 
+// Whether the head may be given out; sets what take() fills in.
+bool OutputQueue::may_leave(QueueItem &head) {
+  if (head.event) return true;
+  QueuedFrame &frame = head.frame;
+  if (frame.sample) return is_finished(*frame.sample);
+  const FilterSettings &settings = *frame.settings;
+  if (settings.propagate != Propagate::kInterpolate || settings.prompts->empty()) return true;
+  for (; plain_ + 1 < items_.size(); ++plain_) {
+    const QueueItem &item = items_[plain_ + 1];
+    if (is_end(item)) return true;
+    const auto &sample = item.frame.sample;
+    if (!sample) continue;
+    if (sample->frame.anew) return true;
+    if (is_finished(*sample)) frame.next = sample;
+    return is_finished(*sample);
+  }
+  frame.crowded = waiting_ > 0;
+  return waiting_ > 0 || draining_ > 0;
+}
+
 GstFlowReturn OutputQueue::put(QueueItem item) {
   const gsize size = size_of(item);
   std::unique_lock guard(lock_);
-  changed_.wait(guard, [&] {
+  const auto has_room = [&] {
     return flow_ != GST_FLOW_OK || size == 0 || bytes_ == 0 || bytes_ + size <= kMaxBytes;
-  });
+  };
+  if (!has_room()) {
+    ++waiting_;
+    changed_.notify_all();
+    changed_.wait(guard, has_room);
+    --waiting_;
+  }
   if (flow_ != GST_FLOW_OK) return flow_;
   bytes_ += size;
   items_.push_back(std::move(item));
@@ -37,7 +74,10 @@ GstFlowReturn OutputQueue::wait_until(const std::function<bool()> &ready) {
 
 GstFlowReturn OutputQueue::wait_until_drained() {
   std::unique_lock guard(lock_);
+  ++draining_;
+  changed_.notify_all();
   changed_.wait(guard, [&] { return flow_ != GST_FLOW_OK || (items_.empty() && !taken_); });
+  --draining_;
   return flow_;
 }
 
@@ -49,6 +89,7 @@ bool OutputQueue::take(QueueItem &item) {
   if (flow_ != GST_FLOW_OK) return false;
   item = std::move(items_.front());
   items_.pop_front();
+  plain_ -= plain_ > 0;
   bytes_ -= size_of(item);
   taken_ = true;
   changed_.notify_all();
@@ -72,6 +113,7 @@ void OutputQueue::stop(GstFlowReturn reason) {
   std::deque<QueueItem> dropped;
   const std::lock_guard guard(lock_);
   dropped.swap(items_);
+  plain_ = 0;
   bytes_ = 0;
   flow_ = closed_ ? GST_FLOW_FLUSHING : reason;
   changed_.notify_all();

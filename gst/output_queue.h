@@ -23,6 +23,10 @@ struct QueuedFrame {
   std::shared_ptr<const FilterSettings> settings;  // in force at this frame
   int width = 0, height = 0;                       // pixels
   std::chrono::steady_clock::time_point arrived;
+  // Filled in by take() for a frame without a sample whose settings propagate by interpolation: the
+  // finished sample after it, or why there is none to wait for.
+  std::shared_ptr<const Sample> next;
+  bool crowded = false;  // it would have come, but there is no room for the frames up to it
 };
 
 // An event, or, if that is null, a frame.
@@ -32,7 +36,10 @@ struct QueueItem {
 };
 
 // Frames and events between one thread that puts and one that takes. The head is given out when
-// its sample, if it has one, is finished; nothing overtakes it.
+// its sample, if it has one, is finished; nothing overtakes it. A frame without a sample that is to
+// be interpolated waits for the next sample behind it to be finished, unless none can come: the
+// stream ends, flushes, gets another segment or other caps, begins anew or is not asked about; or
+// the queue is full or to be drained.
 // Thread-safety: safe.
 class OutputQueue {
  public:
@@ -64,10 +71,17 @@ class OutputQueue {
   void close();
 
  private:
+  bool may_leave(QueueItem &head);
+
   mutable std::mutex lock_;  // protects all below; no other lock is taken with it held, but the
                              // sampler's by `ready`
   std::condition_variable changed_;
   std::deque<QueueItem> items_;
+  // Items behind the head that are known to be neither a sample nor an end: they need not be looked
+  // at again for each frame before them.
+  std::size_t plain_ = 0;
+  int waiting_ = 0;     // threads in put() that find no room
+  int draining_ = 0;    // threads in wait_until_drained()
   gsize bytes_ = 0;     // of the frames in items_
   bool taken_ = false;  // an item is out and not done()
   GstFlowReturn flow_ = GST_FLOW_OK;

@@ -14,7 +14,10 @@ using namespace std::chrono_literals;
 QueueItem frame(guint64 offset, std::shared_ptr<const Sample> sample = nullptr, gsize size = 1) {
   BufferPtr buffer(gst_buffer_new_allocate(nullptr, size, nullptr));
   GST_BUFFER_OFFSET(buffer.get()) = offset;
-  return {.event = nullptr, .frame = {.buffer = std::move(buffer), .sample = std::move(sample)}};
+  return {.event = nullptr,
+          .frame = {.buffer = std::move(buffer),
+                    .sample = std::move(sample),
+                    .settings = std::make_shared<const FilterSettings>()}};
 }
 
 guint64 take_offset(OutputQueue &queue) {
