@@ -3,11 +3,13 @@
 
 #include "gstmoondreamfilter.h"
 #include "gstmoondreammetawrite.h"
+#include "gstmoondreammoderate.h"
 #include "gstmoondreamoverlay.h"
 
 static gboolean plugin_init(GstPlugin *plugin) {
   return GST_ELEMENT_REGISTER(moondreamfilter, plugin) &&
          GST_ELEMENT_REGISTER(moondreammetawrite, plugin) &&
+         GST_ELEMENT_REGISTER(moondreammoderate, plugin) &&
          GST_ELEMENT_REGISTER(moondreamoverlay, plugin);
 }
 
