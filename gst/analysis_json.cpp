@@ -51,8 +51,11 @@ Json to_json(const FrameAnalysis &analysis, const FramePlace &frame) {
             {"id", object.id}};
   });
   json["points"] = array(analysis.points, [](const AnalysisPoint &point) -> Json {
-    return {
-        {"label", point.label}, {"score", point.score}, {"x", point.point.x}, {"y", point.point.y}};
+    return {{"label", point.label},
+            {"score", point.score},
+            {"x", point.point.x},
+            {"y", point.point.y},
+            {"id", point.id}};
   });
   json["gaze"] = array(analysis.gaze, [](const AnalysisGaze &gaze) -> Json {
     return {{"from", place(gaze.from)}, {"to", place(gaze.to)}};

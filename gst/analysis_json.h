@@ -2,8 +2,8 @@
 //
 //   {"pts":0,"running_time":0,"stream_time":0,"serial":1,"status":"fresh","age":0,"width":640,
 //    "height":360,"model":"demo-model",
-//    "objects":[{"label":"face","score":0.9,"x_min":0.1,"y_min":0.2,"x_max":0.3,"y_max":0.4,"id":0}],
-//    "points":[{"label":"nose","score":0.8,"x":0.2,"y":0.3}],
+//    "objects":[{"label":"face","score":0.9,"x_min":0.1,"y_min":0.2,"x_max":0.3,"y_max":0.4,"id":1}],
+//    "points":[{"label":"nose","score":0.8,"x":0.2,"y":0.3,"id":2}],
 //    "gaze":[{"from":{"x":0.2,"y":0.3},"to":{"x":0.9,"y":0.5}}],
 //    "caption":"A face.","answers":[{"question":"Who?","answer":"Nobody."}]}
 //

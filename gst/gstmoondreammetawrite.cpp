@@ -11,7 +11,7 @@
  * |[
  * {"pts":200000000,"running_time":200000000,"stream_time":200000000,"serial":2,"status":"fresh",
  * "age":0,"width":640,"height":360,"model":"demo-model","objects":[{"label":"face","score":0.99,
- * "x_min":0.67,"y_min":0.36,"x_max":0.79,"y_max":0.54,"id":0}],"points":[],"gaze":[],
+ * "x_min":0.67,"y_min":0.36,"x_max":0.79,"y_max":0.54,"id":1}],"points":[],"gaze":[],
  * "caption":"A face.","answers":[]}
  * ]|
  *
@@ -27,6 +27,10 @@
  * wait for it. At EOS the element waits up to five seconds until everything is written, so that
  * the record is complete when EOS comes to the bus.
  *
+ * With #moondreammetawrite:output=json the lines leave through the source pad in place of the
+ * buffers, for whatever sends bytes: udpsink, tcpserversink, multifilesink, appsink. A tee in front
+ * keeps the video.
+ *
  * ## Example launch lines
  * |[
  * gst-launch-1.0 videotestsrc num-buffers=90 ! moondreamfilter detect="circle,face" !
@@ -35,6 +39,12 @@
  * |[
  * gst-launch-1.0 -q filesrc location=street.mp4 ! decodebin ! videoconvert ! moondreamfilter
  * model=/models/moondream2 detect=person ! moondreammetawrite location=- ! fakesink | grep person
+ * ]|
+ *
+ * |[
+ * gst-launch-1.0 v4l2src ! videoconvert ! moondreamfilter model=/models/moondream2 detect=person !
+ * tee name=t ! queue ! videoconvert ! autovideosink t. ! queue ! moondreammetawrite output=json !
+ * udpsink host=127.0.0.1 port=5000
  * ]|
  *
  * Since: 0.1
@@ -46,6 +56,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -76,6 +87,7 @@ enum Property {
   PROP_APPEND,
   PROP_FRAMES,
   PROP_MAX_BYTES,
+  PROP_OUTPUT,
   PROP_STATS,
 };
 
@@ -84,6 +96,7 @@ constexpr auto kEosPatience = 5s;
 constexpr auto kStopPatience = 500ms;
 
 enum class Frames { kResults, kFresh, kAll };
+enum class Output { kStream, kJson };
 
 struct Settings {
   std::string location;
@@ -91,11 +104,13 @@ struct Settings {
   bool append = false;
   Frames frames = Frames::kResults;
   guint max_bytes = 4 << 20;
+  Output output = Output::kStream;
 };
 
 struct Stats {
   std::atomic<guint64> frames = 0;    // that came
   std::atomic<guint64> unmarked = 0;  // of these, without a readable sentinel
+  std::atomic<guint64> pushed = 0;    // lines that left through the source pad
 };
 
 struct State {
@@ -154,6 +169,20 @@ static GType gst_moondream_metawrite_frames_get_type(void) {
   return type;
 }
 
+#define GST_TYPE_MOONDREAM_METAWRITE_OUTPUT (gst_moondream_metawrite_output_get_type())
+static GType gst_moondream_metawrite_output_get_type(void) {
+  static const GEnumValue values[] = {
+      {gint(Output::kStream), "The buffers that come in, as they are", "stream"},
+      {gint(Output::kJson), "Lines of JSON in their place", "json"},
+      {0, nullptr, nullptr}};
+  static const GType type = [] {
+    const GType registered = g_enum_register_static("GstMoondreamMetawriteOutput", values);
+    gst_type_mark_as_plugin_api(registered, static_cast<GstPluginAPIFlags>(0));
+    return registered;
+  }();
+  return type;
+}
+
 static GstStructure *new_stats(State *state) {
   LineWriterStats lines;
   {
@@ -162,9 +191,10 @@ static GstStructure *new_stats(State *state) {
   }
   return gst_structure_new(
       "moondream-metawrite-stats", "frames", G_TYPE_UINT64, state->stats.frames.load(), "unmarked",
-      G_TYPE_UINT64, state->stats.unmarked.load(), "written", G_TYPE_UINT64, guint64{lines.written},
-      "waiting", G_TYPE_UINT64, guint64{lines.waiting}, "dropped", G_TYPE_UINT64,
-      guint64{lines.dropped}, "bytes", G_TYPE_UINT64, guint64{lines.bytes}, nullptr);
+      G_TYPE_UINT64, state->stats.unmarked.load(), "pushed", G_TYPE_UINT64,
+      state->stats.pushed.load(), "written", G_TYPE_UINT64, guint64{lines.written}, "waiting",
+      G_TYPE_UINT64, guint64{lines.waiting}, "dropped", G_TYPE_UINT64, guint64{lines.dropped},
+      "bytes", G_TYPE_UINT64, guint64{lines.bytes}, nullptr);
 }
 
 static void gst_moondream_metawrite_set_property(GObject *object, guint id, const GValue *value,
@@ -187,6 +217,9 @@ static void gst_moondream_metawrite_set_property(GObject *object, guint id, cons
       break;
     case PROP_MAX_BYTES:
       settings.max_bytes = g_value_get_uint(value);
+      break;
+    case PROP_OUTPUT:
+      settings.output = static_cast<Output>(g_value_get_enum(value));
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
@@ -213,6 +246,9 @@ static void gst_moondream_metawrite_get_property(GObject *object, guint id, GVal
     case PROP_MAX_BYTES:
       g_value_set_uint(value, settings.max_bytes);
       break;
+    case PROP_OUTPUT:
+      g_value_set_enum(value, gint(settings.output));
+      break;
     case PROP_STATS:
       g_value_take_boxed(value, new_stats(state));
       break;
@@ -227,9 +263,16 @@ static gboolean gst_moondream_metawrite_start(GstBaseTransform *transform) {
   State *state = GST_MOONDREAM_METAWRITE(transform)->state;
   return guarded(GST_ELEMENT(transform), "opening the output", FALSE, [&] {
     const Settings settings = state->current_settings();
-    auto writer = moondream::open_line_output(GST_ELEMENT(transform), settings.location,
-                                              settings.fd, settings.append, settings.max_bytes);
-    state->stats.frames = state->stats.unmarked = 0;
+    const bool json = settings.output == Output::kJson;
+    std::shared_ptr<LineWriter> writer;
+    // Who gets lines through the pad need not have them written as well.
+    if (!json || !settings.location.empty() || settings.fd >= 0) {
+      writer = moondream::open_line_output(GST_ELEMENT(transform), settings.location, settings.fd,
+                                           settings.append, settings.max_bytes);
+    }
+    gst_base_transform_set_passthrough(transform, !json);
+    gst_base_transform_set_in_place(transform, !json);
+    state->stats.frames = state->stats.unmarked = state->stats.pushed = 0;
     state->serial = 0;
     state->width = state->height = 0;
     state->failing = false;
@@ -319,34 +362,91 @@ static bool is_wanted(State *state, const FrameAnalysis &analysis) {
   return false;
 }
 
-static void write_result(GstBaseTransform *transform, State *state, GstBuffer *buffer) {
+// The line for a buffer, which is queued to be written if anything is; nothing if it gets none.
+static std::optional<std::string> write_result(GstBaseTransform *transform, State *state,
+                                               GstBuffer *buffer) {
   const auto analysis = moondream::read_analysis(buffer);
   if (!analysis) {
     ++state->stats.unmarked;
-    return;
+    return std::nullopt;
   }
-  if (!is_wanted(state, *analysis)) return;
+  if (!is_wanted(state, *analysis)) return std::nullopt;
   const auto place =
       moondream::place_of(GST_BUFFER_PTS(buffer), transform->segment, state->width, state->height);
-  if (!state->current_writer()->write(moondream::to_line(to_json(*analysis, place))))
+  std::string line = moondream::to_line(to_json(*analysis, place));
+  const auto writer = state->current_writer();
+  if (writer && !writer->write(line))
     throw OutputError(GST_RESOURCE_ERROR_BUSY,
                       "What reads the results is too slow: some of them are dropped.");
+  return line;
 }
 
-static GstFlowReturn gst_moondream_metawrite_transform_ip(GstBaseTransform *transform,
-                                                          GstBuffer *buffer) {
+// Whatever fails here costs a line. It never costs a frame.
+static std::optional<std::string> try_write_result(GstBaseTransform *transform, GstBuffer *buffer) {
   State *state = GST_MOONDREAM_METAWRITE(transform)->state;
   ++state->stats.frames;
-  // Whatever fails here costs a line. It never costs a frame.
   try {
-    write_result(transform, state, buffer);
+    auto line = write_result(transform, state, buffer);
     state->failing = false;
+    return line;
   } catch (...) {
     if (!std::exchange(state->failing, true)) {
       moondream::post_warning(GST_ELEMENT(transform), moondream::current_failure(),
                               "writing the result");
     }
+    return std::nullopt;
   }
+}
+
+static GstFlowReturn gst_moondream_metawrite_transform_ip(GstBaseTransform *transform,
+                                                          GstBuffer *buffer) {
+  try_write_result(transform, buffer);
+  return GST_FLOW_OK;
+}
+
+// ---- Lines in place of buffers ---------------------------------------------------------------
+
+static GstCaps *gst_moondream_metawrite_transform_caps(GstBaseTransform *transform,
+                                                       GstPadDirection direction, GstCaps *caps,
+                                                       GstCaps *filter) {
+  const bool json =
+      GST_MOONDREAM_METAWRITE(transform)->state->current_settings().output == Output::kJson;
+  GstCaps *other = !json                       ? gst_caps_ref(caps)
+                   : direction == GST_PAD_SINK ? gst_caps_new_empty_simple("application/json")
+                                               : gst_caps_new_any();
+  if (!filter) return other;
+  GstCaps *both = gst_caps_intersect_full(filter, other, GST_CAPS_INTERSECT_FIRST);
+  gst_caps_unref(other);
+  return both;
+}
+
+static GstFlowReturn gst_moondream_metawrite_prepare_output_buffer(GstBaseTransform *transform,
+                                                                   GstBuffer *input,
+                                                                   GstBuffer **output) {
+  if (gst_base_transform_is_passthrough(transform)) {
+    *output = input;
+    return GST_FLOW_OK;
+  }
+  *output = gst_buffer_new();
+  gst_buffer_copy_into(*output, input, GST_BUFFER_COPY_TIMESTAMPS, 0, -1);
+  return GST_FLOW_OK;
+}
+
+// A frame without a line is a gap, so that nobody downstream waits.
+static GstFlowReturn gst_moondream_metawrite_transform(GstBaseTransform *transform,
+                                                       GstBuffer *input, GstBuffer *output) {
+  auto line = try_write_result(transform, input);
+  if (!line) {
+    if (GST_BUFFER_PTS_IS_VALID(input)) {
+      gst_pad_push_event(GST_BASE_TRANSFORM_SRC_PAD(transform),
+                         gst_event_new_gap(GST_BUFFER_PTS(input), GST_BUFFER_DURATION(input)));
+    }
+    return GST_BASE_TRANSFORM_FLOW_DROPPED;
+  }
+  *line += '\n';
+  gst_buffer_append_memory(output, gst_allocator_alloc(nullptr, line->size(), nullptr));
+  gst_buffer_fill(output, 0, line->data(), line->size());
+  ++GST_MOONDREAM_METAWRITE(transform)->state->stats.pushed;
   return GST_FLOW_OK;
 }
 
@@ -429,11 +529,23 @@ static void gst_moondream_metawrite_class_init(GstMoondreamMetawriteClass *klass
                         "Bytes of lines that may wait to be written; further ones are dropped", 1,
                         G_MAXUINT, defaults.max_bytes, ready));
   /**
+   * GstMoondreamMetawrite:output:
+   *
+   * What leaves through the source pad: the stream as it came, or the lines, in application/json,
+   * each a buffer with a newline at its end and the times of the buffer that it is about. Buffers
+   * without a line are gaps then, and neither #moondreammetawrite:location nor
+   * #moondreammetawrite:fd has to be set. In force from the next start on.
+   */
+  g_object_class_install_property(
+      object_class, PROP_OUTPUT,
+      g_param_spec_enum("output", "Output", "What leaves through the source pad",
+                        GST_TYPE_MOONDREAM_METAWRITE_OUTPUT, gint(defaults.output), ready));
+  /**
    * GstMoondreamMetawrite:stats:
    *
    * Counts since the start, of which those of the last run stay: "frames" that came, "unmarked"
-   * ones that carried no result, and lines "written", "waiting" and "dropped", and the "bytes" of
-   * those written. All are uint64.
+   * ones that carried no result, lines "written", "waiting" and "dropped", the "bytes" of those
+   * written, and lines "pushed" through the source pad. All are uint64.
    */
   g_object_class_install_property(
       object_class, PROP_STATS,
@@ -454,6 +566,9 @@ static void gst_moondream_metawrite_class_init(GstMoondreamMetawriteClass *klass
   transform_class->set_caps = gst_moondream_metawrite_set_caps;
   transform_class->sink_event = gst_moondream_metawrite_sink_event;
   transform_class->transform_ip = gst_moondream_metawrite_transform_ip;
+  transform_class->transform_caps = gst_moondream_metawrite_transform_caps;
+  transform_class->prepare_output_buffer = gst_moondream_metawrite_prepare_output_buffer;
+  transform_class->transform = gst_moondream_metawrite_transform;
 
   moondream::register_analysis_meta();
 }

@@ -76,6 +76,7 @@ class MoondreamMetawrite : public testing::Test {
   static BufferPtr frame(GstClockTime pts) {
     GstBuffer *buffer = gst_buffer_new_allocate(nullptr, 64 * 48 * 3 / 2, nullptr);
     GST_BUFFER_PTS(buffer) = pts;
+    GST_BUFFER_DURATION(buffer) = 40 * GST_MSECOND;
     return BufferPtr(buffer);
   }
   static BufferPtr frame(GstClockTime pts, const FrameAnalysis &analysis) {
@@ -351,6 +352,87 @@ TEST_F(MoondreamMetawrite, StoppingEndsTheWaitAtTheEndOfTheStream) {
   EXPECT_EQ(stat("dropped"), 1u);
 }
 
+// ---- Lines as buffers ------------------------------------------------------------------------
+
+TEST_F(MoondreamMetawrite, LinesCanLeaveInPlaceOfTheBuffers) {
+  set("output", "json");
+  start();
+  EXPECT_EQ(gst_harness_push(harness_.get(), frame(GST_SECOND, face(1)).release()), GST_FLOW_OK);
+  const BufferPtr out(gst_harness_try_pull(harness_.get()));
+  ASSERT_TRUE(out);
+  std::string line(gst_buffer_get_size(out.get()), '\0');
+  gst_buffer_extract(out.get(), 0, line.data(), line.size());
+  EXPECT_EQ(line.back(), '\n');
+  const Json json = Json::parse(line);
+  EXPECT_EQ(json["pts"], guint64{GST_SECOND});
+  EXPECT_EQ(json["width"], 64);
+  EXPECT_EQ(GST_BUFFER_PTS(out.get()), GST_SECOND);
+  EXPECT_EQ(GST_BUFFER_DURATION(out.get()), 40 * GST_MSECOND);
+  EXPECT_EQ(stat("pushed"), 1u);
+
+  // Stream-start, caps and segment come before it, in this order.
+  std::vector<GstEventType> events;
+  while (GstEvent *event = gst_harness_try_pull_event(harness_.get())) {
+    if (GST_EVENT_TYPE(event) == GST_EVENT_CAPS) {
+      GstCaps *caps;
+      gst_event_parse_caps(event, &caps);
+      EXPECT_TRUE(gst_structure_has_name(gst_caps_get_structure(caps, 0), "application/json"));
+    }
+    events.push_back(GST_EVENT_TYPE(event));
+    gst_event_unref(event);
+  }
+  EXPECT_EQ(events, (std::vector{GST_EVENT_STREAM_START, GST_EVENT_CAPS, GST_EVENT_SEGMENT}));
+}
+
+TEST_F(MoondreamMetawrite, ABufferWithoutALineIsAGapAmongTheLines) {
+  set("output", "json");
+  set("location", path());
+  start();
+  for (int i = 0; i < 3; ++i) {
+    gst_harness_push(harness_.get(),
+                     frame(i * GST_SECOND, face(1, AnalysisStatus::kHeld, i)).release());
+  }
+  gst_harness_push(harness_.get(), frame(3 * GST_SECOND).release());
+  end();
+  EXPECT_EQ(gst_harness_buffers_received(harness_.get()), 1u);
+  EXPECT_EQ(lines().size(), 1u) << "written, too";
+  std::vector<GstClockTime> gaps;
+  bool ended = false;
+  while (GstEvent *event = gst_harness_try_pull_event(harness_.get())) {
+    GstClockTime pts, duration;
+    if (GST_EVENT_TYPE(event) == GST_EVENT_GAP) {
+      gst_event_parse_gap(event, &pts, &duration);
+      gaps.push_back(pts);
+      EXPECT_EQ(duration, 40 * GST_MSECOND);
+    }
+    ended = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
+    gst_event_unref(event);
+  }
+  EXPECT_EQ(gaps, (std::vector<GstClockTime>{GST_SECOND, 2 * GST_SECOND, 3 * GST_SECOND}));
+  EXPECT_TRUE(ended);
+}
+
+// By an element that sends whatever it gets.
+TEST_F(MoondreamMetawrite, AFilesinkMakesAFileOfTheLines) {
+  MockModel model;
+  GError *error = nullptr;
+  const ElementPtr pipeline(GST_ELEMENT(gst_object_ref_sink(gst_parse_launch(
+      ("videotestsrc num-buffers=30 ! video/x-raw,width=64,height=48,framerate=30/1 ! "
+       "moondreamfilter detect=face mode=sync sample-rate=10/1 ! tee name=t ! queue ! fakesink "
+       "t. ! queue ! moondreammetawrite output=json ! filesink location=" +
+       path())
+          .c_str(),
+      &error))));
+  ASSERT_FALSE(error) << error->message;
+  const BusPtr bus(gst_element_get_bus(pipeline.get()));
+  gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
+  const MessagePtr message = wait_for(bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(GST_MESSAGE_TYPE(message.get()), GST_MESSAGE_EOS);
+  gst_element_set_state(pipeline.get(), GST_STATE_NULL);
+  EXPECT_EQ(lines().size(), 10u);
+}
+
 // ---- In pipelines ----------------------------------------------------------------------------
 
 // The record is complete when the application hears of the end.
@@ -413,7 +495,7 @@ TEST_F(MoondreamMetawrite, PropertiesAreConstructedWithTheirDefaultsAndDescribed
     g_value_unset(&value);
   }
   g_free(specs);
-  EXPECT_EQ(own, 6);
+  EXPECT_EQ(own, 7);
 }
 
 }  // namespace

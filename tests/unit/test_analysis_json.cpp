@@ -16,7 +16,7 @@ FrameAnalysis everything() {
   analysis.serial = 7;
   analysis.model = "moondream2";
   analysis.objects = {{"red \"car\"", 0.5, {0.125, 0.25, 0.375, 0.75}, 3, 1}};
-  analysis.points = {{"nose", 0.25, {0.5, 0.0625}}};
+  analysis.points = {{"nose", 0.25, {0.5, 0.0625}, 4}};
   analysis.gaze = {{{0.5, 0.25}, {0.75, 1}}};
   analysis.caption = "Two lines\nof text";
   analysis.answers = {{"Why?", "Because."}};
@@ -37,7 +37,7 @@ TEST(AnalysisJson, EveryFieldHasItsNameAndPlace) {
             R"("model":"moondream2",)"
             R"("objects":[{"label":"red \"car\"","score":0.5,"x_min":0.125,"y_min":0.25,)"
             R"("x_max":0.375,"y_max":0.75,"id":3}],)"
-            R"("points":[{"label":"nose","score":0.25,"x":0.5,"y":0.0625}],)"
+            R"("points":[{"label":"nose","score":0.25,"x":0.5,"y":0.0625,"id":4}],)"
             R"("gaze":[{"from":{"x":0.5,"y":0.25},"to":{"x":0.75,"y":1.0}}],)"
             R"("caption":"Two lines\nof text",)"
             R"("answers":[{"question":"Why?","answer":"Because."}]})");
