@@ -21,6 +21,8 @@ packages=(
   libgstreamer-plugins-bad1.0-dev
   # -x holds textoverlay.
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x
+  # For examples/boxes.py.
+  python3-gi gir1.2-gst-plugins-base-1.0
   libgtest-dev libbenchmark-dev
   fonts-dejavu-core
 )
