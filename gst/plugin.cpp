@@ -5,12 +5,14 @@
 #include "gstmoondreammetawrite.h"
 #include "gstmoondreammoderate.h"
 #include "gstmoondreamoverlay.h"
+#include "gstmoondreamredact.h"
 
 static gboolean plugin_init(GstPlugin *plugin) {
   return GST_ELEMENT_REGISTER(moondreamfilter, plugin) &&
          GST_ELEMENT_REGISTER(moondreammetawrite, plugin) &&
          GST_ELEMENT_REGISTER(moondreammoderate, plugin) &&
-         GST_ELEMENT_REGISTER(moondreamoverlay, plugin);
+         GST_ELEMENT_REGISTER(moondreamoverlay, plugin) &&
+         GST_ELEMENT_REGISTER(moondreamredact, plugin);
 }
 
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, moondream,

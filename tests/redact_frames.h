@@ -91,14 +91,13 @@ class PaddedFrame {
   }
   int sample_bytes() const { return GST_VIDEO_FORMAT_INFO_DEPTH(info_.finfo, 0) > 8 ? 2 : 1; }
 
-  // The number that stands there, of formats with plain samples.
-  std::uint32_t sample(guint c, int x, int y) {
-    const std::uint8_t *p = memory().data() + place(c, x, y);
-    std::uint32_t value = *p;
-    if (sample_bytes() == 2)
-      value = GST_VIDEO_FORMAT_INFO_IS_LE(format()) ? GST_READ_UINT16_LE(p) : GST_READ_UINT16_BE(p);
-    return value;
+  // The number that stands at a place, of formats with plain samples.
+  std::uint32_t sample_at(std::size_t place) {
+    const std::uint8_t *p = memory().data() + place;
+    if (sample_bytes() == 1) return *p;
+    return GST_VIDEO_FORMAT_INFO_IS_LE(format()) ? GST_READ_UINT16_LE(p) : GST_READ_UINT16_BE(p);
   }
+  std::uint32_t sample(guint c, int x, int y) { return sample_at(place(c, x, y)); }
 
  private:
   GstVideoInfo info_;

@@ -1,0 +1,308 @@
+#include "redact_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "gstmoondreamerror.h"
+#include "mapped_frame.h"
+
+GST_DEBUG_CATEGORY_EXTERN(gst_moondream_redact_debug);
+#define GST_CAT_DEFAULT gst_moondream_redact_debug
+
+namespace moondream::redact {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long the audit's reader may take for what is left at EOS.
+constexpr auto kAuditPatience = 5s;
+
+GstClockTime distance(GstClockTimeDiff a, GstClockTimeDiff b) {
+  return static_cast<GstClockTime>(a < b ? b - a : a - b);
+}
+
+}  // namespace
+
+RedactRun::RedactRun(GstElement *element, GstPad *src, std::function<Settings()> settings,
+                     std::shared_ptr<LineWriter> writer, std::shared_ptr<Counters> counters)
+    : element_(element),
+      src_(src),
+      settings_(std::move(settings)),
+      writer_(std::move(writer)),
+      counters_(std::move(counters)),
+      hold_(settings_().hold_before) {
+  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+}
+
+RedactRun::~RedactRun() { clear(); }
+
+guint RedactRun::held_frames() const {
+  if (hold_ == 0 || !info_ || GST_VIDEO_INFO_FPS_N(&*info_) <= 0) return 0;
+  return 1 + static_cast<guint>(gst_util_uint64_scale_ceil(
+                 hold_, static_cast<guint64>(GST_VIDEO_INFO_FPS_N(&*info_)),
+                 static_cast<guint64>(GST_VIDEO_INFO_FPS_D(&*info_)) * GST_SECOND));
+}
+
+// ---- In --------------------------------------------------------------------------------------
+
+// Frames without PTS are taken to be at the time of the one before. In reverse playback time runs
+// backwards, and what is held is covered by what comes later all the same.
+GstClockTimeDiff RedactRun::time_of(GstClockTime pts) const {
+  if (!GST_CLOCK_TIME_IS_VALID(pts)) return now_.value_or(0);
+  const auto time = static_cast<GstClockTimeDiff>(pts);
+  return segment_.rate < 0 ? -time : time;
+}
+
+GstFlowReturn RedactRun::chain(BufferPtr buffer) {
+  ++counters_->frames;
+  if (!info_) return GST_FLOW_NOT_NEGOTIATED;
+  const Settings settings = settings_();
+  Held held;
+  held.findings = find(buffer.get(), *info_, settings);
+  held.time = time_of(GST_BUFFER_PTS(buffer.get()));
+  held.bytes = gst_buffer_get_size(buffer.get());
+  held.buffer = std::move(buffer);
+  if (hold_ == 0) {
+    now_ = held.time;
+    return finish(std::move(held));
+  }
+  // Time that goes back says nothing of the frames that wait.
+  if (now_ && held.time < *now_) {
+    const GstFlowReturn flow = drain();
+    if (flow != GST_FLOW_OK) return flow;
+  }
+  now_ = held.time;
+  held_bytes_ += held.bytes;
+  held_.push_back(std::move(held));
+  // The oldest leaves too early, as one of which not enough is known.
+  while (held_bytes_ > settings.max_bytes && held_.size() > 1) {
+    Findings &findings = held_.front().findings;
+    if (held_.front().buffer && findings.missing == Missing::kNothing &&
+        held_.front().time + static_cast<GstClockTimeDiff>(hold_) > *now_)
+      findings.missing = Missing::kNoRoom;
+    const GstFlowReturn flow = release_front();
+    if (flow != GST_FLOW_OK) return flow;
+  }
+  return release(false);
+}
+
+bool RedactRun::serialized_event(EventPtr event) {
+  switch (GST_EVENT_TYPE(event.get())) {
+    case GST_EVENT_CAPS: {
+      drain();
+      GstCaps *caps;
+      gst_event_parse_caps(event.get(), &caps);
+      GstVideoInfo info;
+      if (!gst_video_info_from_caps(&info, caps)) {
+        info_.reset();
+        GST_ELEMENT_ERROR(element_, STREAM, FORMAT, ("The video format is not understood."),
+                          ("gst_video_info_from_caps() failed: %" GST_PTR_FORMAT, caps));
+        return false;
+      }
+      info_ = info;
+      planes_.emplace(info);
+      break;
+    }
+    case GST_EVENT_SEGMENT:
+      drain();
+      gst_event_copy_segment(event.get(), &segment_);
+      now_.reset();
+      break;
+    case GST_EVENT_EOS:
+      drain();
+      if (writer_ && !writer_->flush(kAuditPatience) && settings_().audit_required)
+        throw OutputError(GST_RESOURCE_ERROR_WRITE,
+                          "The audit log could not be written to its end.");
+      break;
+    case GST_EVENT_STREAM_START:
+    case GST_EVENT_SEGMENT_DONE:
+      drain();
+      break;
+    case GST_EVENT_FLUSH_STOP:
+      clear();
+      gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+      break;
+    case GST_EVENT_GAP: {
+      GstClockTime time, duration;
+      gst_event_parse_gap(event.get(), &time, &duration);
+      if (hold_ == 0 || !GST_CLOCK_TIME_IS_VALID(time)) break;
+      if (GST_CLOCK_TIME_IS_VALID(duration)) time += segment_.rate < 0 ? 0 : duration;
+      now_ = std::max(now_.value_or(time_of(time)), time_of(time));
+      held_.push_back({.event = std::move(event), .buffer = {}, .findings = {}});
+      return release(false) == GST_FLOW_OK;
+    }
+    default:
+      if (held_.empty()) break;
+      held_.push_back({.event = std::move(event), .buffer = {}, .findings = {}});
+      return true;
+  }
+  return gst_pad_push_event(src_, event.release());
+}
+
+GstFlowReturn RedactRun::drain() {
+  const GstFlowReturn flow = release(true);
+  // Nobody wants the others, and they must not come behind what follows.
+  if (flow != GST_FLOW_OK) clear();
+  return flow;
+}
+
+void RedactRun::clear() {
+  for (const Held &held : held_) counters_->flushed += held.buffer ? 1 : 0;
+  held_.clear();
+  held_bytes_ = 0;
+  now_.reset();
+  dropped_ = false;
+}
+
+// ---- Out -------------------------------------------------------------------------------------
+
+// A frame leaves when what was seen `hold_` after it has come in; an event when it is the first.
+GstFlowReturn RedactRun::release(bool everything) {
+  while (!held_.empty()) {
+    const Held &front = held_.front();
+    const bool due = everything || front.event ||
+                     front.time + static_cast<GstClockTimeDiff>(hold_) <= now_.value_or(0);
+    if (!due) break;
+    const GstFlowReturn flow = release_front();
+    // What is left waits for the flush that must come, or for the end.
+    if (flow != GST_FLOW_OK) return flow;
+  }
+  return GST_FLOW_OK;
+}
+
+GstFlowReturn RedactRun::release_front() {
+  Held held = std::move(held_.front());
+  held_.pop_front();
+  held_bytes_ -= held.bytes;
+  if (!held.event) return finish(std::move(held));
+  gst_pad_push_event(src_, held.event.release());
+  return GST_FLOW_OK;
+}
+
+Plan RedactRun::plan_of(const Held &held, const Settings &settings) const {
+  Plan plan(settings, GST_VIDEO_INFO_WIDTH(&*info_), GST_VIDEO_INFO_HEIGHT(&*info_));
+  const auto zones = parse_zones(settings.zones);
+  // The property takes no bad text while the element runs.
+  if (!zones) throw Error(ErrorKind::kSettings, "The zones are not understood.");
+  plan.add_zones(*zones);
+  plan.add_findings(held.findings, held.findings.age);
+
+  std::set<guint64> serials = {held.findings.serial};
+  bool between = held.findings.age > 0;  // up to the next result
+  for (const Held &later : held_) {
+    if (!later.buffer || later.findings.missing != Missing::kNothing) continue;
+    const Findings &findings = later.findings;
+    const bool own_boxes = findings.moves || findings.serial == 0;
+    if (!own_boxes && !serials.insert(findings.serial).second) continue;
+    // When what was seen was where the boxes say.
+    const GstClockTimeDiff seen =
+        later.time - (findings.moves ? 0 : static_cast<GstClockTimeDiff>(findings.age));
+    if (seen > held.time + static_cast<GstClockTimeDiff>(hold_)) continue;
+    const GstClockTime apart = distance(seen, held.time);
+    if (between && findings.serial != held.findings.serial) {
+      plan.add_between(held.findings, held.findings.age, findings, apart);
+      between = false;
+    }
+    plan.add_findings(findings, findings.moves ? std::max(findings.age, apart) : apart);
+  }
+  return plan;
+}
+
+GstFlowReturn RedactRun::finish(Held held) {
+  const Settings settings = settings_();
+  const Missing missing = held.findings.missing;
+  ++counters_->missing[static_cast<std::size_t>(missing)];
+  const bool enough = missing == Missing::kNothing;
+  if (!enough) {
+    GST_LOG_OBJECT(element_, "%s: %" GST_PTR_FORMAT, to_string(missing), held.buffer.get());
+    if (settings.on_missing == OnMissing::kError) {
+      GST_ELEMENT_ERROR(element_, STREAM, FAILED,
+                        ("Too little is known of a frame to redact it: %s.", to_string(missing)),
+                        ("on-missing is error: %" GST_PTR_FORMAT, held.buffer.get()));
+      return GST_FLOW_ERROR;
+    }
+    if (settings.on_missing == OnMissing::kDrop) return drop(held);
+  }
+  const bool cover = !enough && settings.on_missing == OnMissing::kCover;
+  const Plan plan = plan_of(held, settings);
+  std::vector<PlannedRegion> regions;
+  if (!cover) regions = plan.regions();
+  // What lies outside of the frame is no reason to copy it.
+  std::erase_if(regions, [&](const PlannedRegion &planned) {
+    const Region grown = planes_->grown(planned.region);
+    return grown.x_min >= grown.x_max;
+  });
+
+  if (cover || !regions.empty() || dropped_)
+    held.buffer.reset(gst_buffer_make_writable(held.buffer.release()));
+  if (cover || !regions.empty()) redact(held.buffer.get(), regions, cover, settings);
+  if (std::exchange(dropped_, false))
+    GST_BUFFER_FLAG_SET(held.buffer.get(), GST_BUFFER_FLAG_DISCONT);
+  const Action action = cover ? Action::kCover : regions.empty() ? Action::kPass : Action::kRedact;
+  audit(held, action, regions, settings);
+  ++(cover ? counters_->covered : regions.empty() ? counters_->passed : counters_->redacted);
+  counters_->regions += regions.size();
+  return gst_pad_push(src_, held.buffer.release());
+}
+
+GstFlowReturn RedactRun::drop(const Held &held) {
+  ++counters_->dropped;
+  dropped_ = true;
+  audit(held, Action::kDrop, {}, settings_());
+  // Whoever waits downstream for the first frame, or for this one, hears that there is none.
+  const GstClockTime pts = GST_BUFFER_PTS(held.buffer.get());
+  if (GST_CLOCK_TIME_IS_VALID(pts))
+    gst_pad_push_event(src_, gst_event_new_gap(pts, GST_BUFFER_DURATION(held.buffer.get())));
+  return GST_FLOW_OK;
+}
+
+void RedactRun::redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regions, bool cover,
+                       const Settings &settings) {
+  // Memory that others see, too, is copied by this.
+  MappedFrame frame(*info_, buffer, GST_MAP_READWRITE);
+  if (cover) {
+    planes_->cover(frame.get(), settings.colour);
+    return;
+  }
+  for (const PlannedRegion &planned : regions) {
+    const Region &region = planned.region;
+    switch (settings.style) {
+      case Style::kSolid:
+        planes_->fill(frame.get(), region, settings.colour);
+        break;
+      case Style::kPixelate:
+        planes_->pixelate(frame.get(), region, block_of(region, settings));
+        break;
+      case Style::kBlur:
+        // Cells of half the side, so that there is as much left of the picture as in a mosaic.
+        planes_->blur(frame.get(), region, (block_of(region, settings) + 1) / 2);
+        break;
+    }
+  }
+}
+
+void RedactRun::audit(const Held &held, Action action, const std::vector<PlannedRegion> &regions,
+                      const Settings &settings) {
+  if (!writer_) return;
+  const FramePlace place = place_of(GST_BUFFER_PTS(held.buffer.get()), segment_,
+                                    GST_VIDEO_INFO_WIDTH(&*info_), GST_VIDEO_INFO_HEIGHT(&*info_));
+  const bool queued =
+      writer_->write(audit_line(place, action, held.findings, settings.style, regions, *planes_));
+  if (settings.audit_required && writer_->stats().dropped > 0) {
+    throw OutputError(GST_RESOURCE_ERROR_WRITE,
+                      "A line of the audit log could not be written, and audit-required is set.");
+  }
+  // Failed writes post a warning of their own.
+  if (!queued && !audit_failing_) {
+    post_warning(element_,
+                 to_failure(OutputError(GST_RESOURCE_ERROR_WRITE,
+                                        "The audit log is not written fast enough: lines are "
+                                        "left out.")),
+                 "LineWriter::write()");
+  }
+  audit_failing_ = !queued;
+}
+
+}  // namespace moondream::redact

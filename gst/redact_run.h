@@ -1,0 +1,98 @@
+// What a moondreamredact does between start and stop: frames in, redacted frames out.
+#pragma once
+
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "line_writer.h"
+#include "pointers.h"
+#include "redact_audit.h"
+#include "redact_findings.h"
+#include "redact_plan.h"
+#include "redact_planes.h"
+#include "redact_settings.h"
+
+namespace moondream::redact {
+
+// Every decision, counted. Thread-safety: safe.
+struct Counters {
+  std::atomic<guint64> frames = 0;    // that came in
+  std::atomic<guint64> passed = 0;    // left as they came
+  std::atomic<guint64> redacted = 0;  // left with regions redacted
+  std::atomic<guint64> covered = 0;   // left covered as a whole
+  std::atomic<guint64> dropped = 0;   // did not leave, by on-missing
+  std::atomic<guint64> flushed = 0;   // were held when the stream was flushed or stopped
+  std::atomic<guint64> regions = 0;   // that were redacted
+  std::array<std::atomic<guint64>, kMissingKinds> missing = {};  // frames, by Missing
+};
+
+// Frames that wait for hold-before, and events between them, leave on the upstream thread when
+// later frames come. Thread-safety: upstream thread only, unless a method says otherwise. Methods
+// may throw: what is thrown ends the stream, and the frame that it was thrown for does not leave.
+class RedactRun {
+ public:
+  // `settings` gives the current ones. `writer` is of the audit, or null. The element outlives it.
+  RedactRun(GstElement *element, GstPad *src, std::function<Settings()> settings,
+            std::shared_ptr<LineWriter> writer, std::shared_ptr<Counters> counters);
+  ~RedactRun();
+
+  GstFlowReturn chain(BufferPtr buffer);
+  // Serialized events, FLUSH_STOP included.
+  bool serialized_event(EventPtr event);
+  // Before a serialized query may overtake what waits.
+  GstFlowReturn drain();
+
+  // How long frames wait here. Constant. Any thread.
+  GstClockTime hold() const { return hold_; }
+  // Frames that may wait here at once, at the frame rate of the caps; 0 if it is not known.
+  guint held_frames() const;
+  const std::shared_ptr<LineWriter> &writer() const { return writer_; }
+
+ private:
+  // A frame or an event that waits.
+  struct Held {
+    EventPtr event;
+    BufferPtr buffer;
+    Findings findings;
+    GstClockTimeDiff time = 0;  // of a frame, as it grows from frame to frame
+    gsize bytes = 0;
+  };
+
+  GstClockTimeDiff time_of(GstClockTime pts) const;
+  GstFlowReturn release(bool everything);
+  GstFlowReturn release_front();
+  GstFlowReturn finish(Held held);
+  Plan plan_of(const Held &held, const Settings &settings) const;
+  GstFlowReturn drop(const Held &held);
+  void redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regions, bool cover,
+              const Settings &settings);
+  void audit(const Held &held, Action action, const std::vector<PlannedRegion> &regions,
+             const Settings &settings);
+  void clear();
+
+  GstElement *const element_;
+  GstPad *const src_;
+  const std::function<Settings()> settings_;
+  const std::shared_ptr<LineWriter> writer_;
+  const std::shared_ptr<Counters> counters_;
+  const GstClockTime hold_;
+
+  std::optional<GstVideoInfo> info_;   // of the caps
+  std::optional<PlaneWriter> planes_;  // for info_
+  GstSegment segment_;
+  std::deque<Held> held_;
+  gsize held_bytes_ = 0;
+  std::optional<GstClockTimeDiff> now_;  // time of the newest frame or gap
+  bool dropped_ = false;                 // the frame before the next one out
+  bool audit_failing_ = false;
+};
+
+}  // namespace moondream::redact
