@@ -23,7 +23,7 @@ struct TrackMotion {
 // from (by more than half a pixel). Brightness and contrast may change as long as they do so over
 // areas larger than some 30 pixels: each picture is brought to one local mean and contrast first.
 //
-// Cost: about 3 us a frame and track, of which there are at most one in kCell x kCell pixels.
+// Cost: about 5 us a frame and track, of which there is at most one in kCell x kCell pixels.
 // Thread-safety: one thread at a time.
 class FlowTracks {
  public:
