@@ -48,6 +48,8 @@ GType precision_type() {
       {value_of(Precision::kAuto), "The best that the device and the weights allow", "auto"},
       {value_of(Precision::kFloat32), "32-bit floating point", "float32"},
       {value_of(Precision::kBFloat16), "16-bit brain floating point", "bfloat16"},
+      {value_of(Precision::kInt8), "8-bit weights of the text model", "int8"},
+      {value_of(Precision::kInt4), "4-bit weights of the text model", "int4"},
       {0, nullptr, nullptr}};
   static const GType type = register_enum("GstMoondreamPrecision", values);
   return type;

@@ -50,9 +50,17 @@ c10::ScalarType select_precision(Precision precision, c10::Device device) {
     case Precision::kBFloat16:
       return c10::kBFloat16;
     case Precision::kAuto:
+    case Precision::kInt8:
+    case Precision::kInt4:
       break;
   }
   return device.is_cuda() || cpu_multiplies_bfloat16() ? c10::kBFloat16 : c10::kFloat;
+}
+
+std::optional<QuantizedFormat> weight_format(Precision precision) {
+  if (precision == Precision::kInt8) return QuantizedFormat::kInt8;
+  if (precision == Precision::kInt4) return QuantizedFormat::kInt4;
+  return std::nullopt;
 }
 
 void use_cpu_threads(c10::ScalarType dtype, int most) {

@@ -1,11 +1,12 @@
 // Linear layers and layer norms with their weights. Port of moondream/torch/layers.py @ 44146f1.
-// Thread-safety: const after loading; safe.
+// Thread-safety: const after loading; safe. A WeightSource is for one thread.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <optional>
 #include <string>
 
 #include "checkpoint.h"
@@ -15,9 +16,9 @@
 namespace moondream {
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out]
-  LowRank more;       // what a variant adds
+  Matrix weight;    // [out, in]
+  at::Tensor bias;  // [out]
+  LowRank more;     // what a variant adds
 
   at::Tensor operator()(const at::Tensor &x) const { return (*this)(x, x); }
 
@@ -47,14 +48,22 @@ struct Mlp {
 // they are computed with. A tensor that has the type already stays a view of the mapped file.
 class WeightSource {
  public:
+  // quantized: what the text model's linear layers become; empty: they stay as they are.
   // variant: null: none. It and the checkpoint must outlive this.
   WeightSource(const Checkpoint &checkpoint, c10::Device device, c10::ScalarType dtype,
+               std::optional<QuantizedFormat> quantized = std::nullopt,
                const LoraTensors *variant = nullptr)
-      : checkpoint_(checkpoint), device_(device), dtype_(dtype), variant_(variant) {}
+      : checkpoint_(checkpoint),
+        device_(device),
+        dtype_(dtype),
+        quantized_(quantized),
+        variant_(variant) {}
 
-  at::Tensor tensor(const std::string &name) const { return convert(checkpoint_.tensor(name)); }
+  at::Tensor tensor(const std::string &name) const {
+    return counted(convert(checkpoint_.tensor(name)));
+  }
   Linear linear(const std::string &name) const {
-    return {tensor(name + ".weight"), tensor(name + ".bias"), low_rank(name)};
+    return {matrix(name + ".weight"), tensor(name + ".bias"), low_rank(name)};
   }
   LayerNorm layer_norm(const std::string &name) const {
     return {tensor(name + ".weight"), tensor(name + ".bias")};
@@ -65,10 +74,28 @@ class WeightSource {
   c10::Device device() const { return device_; }
   c10::ScalarType dtype() const { return dtype_; }
 
+  // Of all that was taken so far.
+  std::uint64_t bytes() const { return bytes_; }
+
  private:
+  Matrix matrix(const std::string &name) const {
+    if (!quantized_ || !name.starts_with("text.")) return tensor(name);
+    // What chooses the tokens is kept finer: its errors are those of every logit.
+    const auto format = name == "text.lm_head.weight" ? QuantizedFormat::kInt8 : *quantized_;
+    QuantizedMatrix made = quantize(checkpoint_.tensor(name).to(device_), format);
+    bytes_ += made.bytes();
+    return made;
+  }
+
+  at::Tensor counted(at::Tensor tensor) const {
+    bytes_ += tensor.nbytes();
+    return tensor;
+  }
+
   LowRank low_rank(const std::string &name) const {
     if (!variant_ || !variant_->contains(name + ".A")) return {};
-    return {convert(variant_->at(name + ".A")), convert(variant_->at(name + ".B"))};
+    return {counted(convert(variant_->at(name + ".A"))),
+            counted(convert(variant_->at(name + ".B")))};
   }
 
   at::Tensor convert(const at::Tensor &tensor) const {
@@ -78,7 +105,9 @@ class WeightSource {
   const Checkpoint &checkpoint_;
   const c10::Device device_;
   const c10::ScalarType dtype_;
+  const std::optional<QuantizedFormat> quantized_;
   const LoraTensors *const variant_;
+  mutable std::uint64_t bytes_ = 0;
 };
 
 }  // namespace moondream

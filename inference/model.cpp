@@ -28,12 +28,10 @@ std::string name_of(const std::filesystem::path &path) {
   return name.empty() ? whole.parent_path().filename().string() : name;
 }
 
-std::uint64_t total_bytes(const Checkpoint &checkpoint, c10::ScalarType dtype) {
-  std::uint64_t bytes = 0;
-  for (const auto &[name, tensor] : checkpoint.tensors()) {
-    bytes += static_cast<std::uint64_t>(tensor.numel()) * c10::elementSize(dtype);
-  }
-  return bytes;
+std::string precision_name(Precision precision, c10::ScalarType dtype) {
+  if (precision == Precision::kInt8) return "int8";
+  if (precision == Precision::kInt4) return "int4";
+  return dtype == c10::kBFloat16 ? "bfloat16" : "float32";
 }
 
 bool cancelled(const Picture &picture) { return picture.cancelled && picture.cancelled(); }
@@ -48,13 +46,15 @@ struct Model::Impl {
   Impl(const WeightSource &weights, std::unique_ptr<const Tokenizer> tokens, ModelInfo what)
       : config(weights.config()),
         tokenizer(std::move(tokens)),
-        info(std::move(what)),
         vision(weights),
         text(weights),
         region(weights),
         decoder(text, region),
         skills(config.tokenizer, *tokenizer, text, region),
-        bos(text.embed({&config.tokenizer.bos_id, 1})) {}
+        bos(text.embed({&config.tokenizer.bos_id, 1})),
+        info(std::move(what)) {
+    info.weight_bytes = weights.bytes();
+  }
 
   // A view of the crops: uint8 [count, crop_size, crop_size, 3].
   at::Tensor pixels_of(const Crops &crops) const;
@@ -63,13 +63,13 @@ struct Model::Impl {
 
   const Config config;
   const std::unique_ptr<const Tokenizer> tokenizer;
-  const ModelInfo info;
   const VisionEncoder vision;
   const TextModel text;
   const RegionModel region;
   const Decoder decoder;
   const Skills skills;
   const at::Tensor bos;  // [1, D]
+  ModelInfo info;
 };
 
 at::Tensor Model::Impl::pixels_of(const Crops &crops) const {
@@ -110,11 +110,11 @@ Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> toke
   const c10::Device where = select_device(device);
   const c10::ScalarType dtype = select_precision(precision, where);
   impl_ = std::make_unique<const Impl>(
-      WeightSource(checkpoint, where, dtype, variant), std::move(tokenizer),
+      WeightSource(checkpoint, where, dtype, weight_format(precision), variant),
+      std::move(tokenizer),
       ModelInfo{.name = std::move(name),
                 .device = where.str(),
-                .precision = dtype == c10::kBFloat16 ? "bfloat16" : "float32",
-                .weight_bytes = total_bytes(checkpoint, dtype)});
+                .precision = precision_name(precision, dtype)});
 } catch (...) {
   throw caught_error("loading the model");
 }

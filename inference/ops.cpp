@@ -40,6 +40,13 @@ at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tenso
   return at::linear(x, weight, bias);
 }
 
+at::Tensor linear(const at::Tensor &x, const Matrix &weight, const at::Tensor &bias) {
+  if (const auto *quantized = std::get_if<QuantizedMatrix>(&weight)) {
+    return quantized_linear(x, *quantized, bias);
+  }
+  return linear(x, std::get<at::Tensor>(weight), bias);
+}
+
 at::Tensor layer_norm(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
   const std::int64_t n = x.size(-1);
   at::Tensor out;

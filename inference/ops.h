@@ -5,10 +5,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "quantization.h"
+
 namespace moondream::ops {
 
 // x: [..., in], weight: [out, in], bias: [out] -> [..., out].
 at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
+
+// The same with a weight that may be quantized.
+at::Tensor linear(const at::Tensor &x, const Matrix &weight, const at::Tensor &bias);
 
 // Over the last dimension, eps 1e-5. x: [..., D], weight and bias: [D].
 at::Tensor layer_norm(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);

@@ -1,7 +1,6 @@
 #include "row_kernels.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
 
 #include <algorithm>
 #include <bit>
@@ -9,15 +8,7 @@
 #include <limits>
 #include <vector>
 
-// One copy of a loop for each instruction set, chosen when the program starts. The loops are plain,
-// so that the compiler makes vector code of them. Not with ThreadSanitizer: it instruments what
-// chooses, which runs before the sanitizer itself is ready.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
-#define MOONDREAM_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define MOONDREAM_CLONES
-#endif
+#include "kernel_support.h"
 
 namespace moondream::ops {
 namespace {
@@ -26,19 +17,6 @@ namespace {
 constexpr std::int64_t kGrain = 32 * 1024;
 // Numbers converted to float32 at a time: they stay in the first-level cache.
 constexpr std::int64_t kBlock = 1024;
-
-inline float from(float value) { return value; }
-inline float from(c10::BFloat16 value) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(value.x) << 16);
-}
-
-inline void to(float value, float &out) { out = value; }
-// To nearest, ties to even; a NaN's payload may not carry into its exponent.
-inline void to(float value, c10::BFloat16 &out) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-  out.x = static_cast<std::uint16_t>(value == value ? rounded : 0x7FC0);
-}
 
 // e^x to 2 units in the last place, for any x that is not NaN; without branches or calls, so that
 // it runs on whole vectors. Cody-Waite reduction, then the minimax polynomial of Cephes' expf.

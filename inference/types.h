@@ -190,7 +190,9 @@ using PromptResult =
 
 // ---- Models ----------------------------------------------------------------------------------
 
-enum class Precision { kAuto, kFloat32, kBFloat16 };
+// Number format of the weights. In kInt8 and kInt4 those of the text model's linear layers have 8
+// or 4 bits, and all others are as in kAuto.
+enum class Precision { kAuto, kFloat32, kBFloat16, kInt8, kInt4 };
 
 // Which model, where and how. Two equal specs mean the same engine of a process.
 struct ModelSpec {
@@ -207,7 +209,7 @@ struct ModelSpec {
 struct ModelInfo {
   std::string name;       // of the model's directory or file, "+" and its variant's if there is one
   std::string device;     // "cpu", "cuda:0"
-  std::string precision;  // "float32", "bfloat16"
+  std::string precision;  // "float32", "bfloat16", "int8", "int4"
   std::uint64_t weight_bytes = 0;
 };
 

@@ -55,7 +55,7 @@ VisionEncoder::VisionEncoder(const WeightSource &weights)
 at::Tensor VisionEncoder::create_patches(const at::Tensor &crops) const {
   const std::int64_t n = crops.size(0), grid = config_.grid(), patch = config_.enc_patch_size;
   const at::Tensor in = crops.contiguous();
-  const auto dtype = patch_emb_.weight.scalar_type();
+  const auto dtype = patch_emb_.bias.scalar_type();
   at::Tensor out =
       at::empty({n, grid * grid, 3 * patch * patch}, at::device(at::kCPU).dtype(dtype));
   const auto fill = [&]<typename T>(const T *values) {
@@ -66,7 +66,7 @@ at::Tensor VisionEncoder::create_patches(const at::Tensor &crops) const {
   } else {
     fill(pixel_values_.data_ptr<float>());
   }
-  return out.to(patch_emb_.weight.device());
+  return out.to(patch_emb_.bias.device());
 }
 
 at::Tensor VisionEncoder::attn(const at::Tensor &x, const Block &block) const {

@@ -1,11 +1,14 @@
 // Times the stages of a full-size Moondream 2 on the CPU, with all cores.
 //
-//   build/tests/bench/full-size [--benchmark_filter=bits:16]
+//   build/tests/bench/full-size [--benchmark_filter=bits:16/]
+//
+// bits: of the text model's weights: 32 float32, 16 bfloat16, 8 int8, 4 int4
 //
 // vision:  crops through the vision encoder           items: crops
 // prefill: the image prefix through the text model    items: positions
 // encode:  a picture, from pixels to its prefix       items: pictures
 // decode:  a caption, token by token                  items: tokens
+// step:    tokens of a prompt through the text model      items: tokens
 // detect:  one prompt that finds five objects         items: objects
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
@@ -14,12 +17,16 @@
 #include <stdexcept>
 
 #include "full_size_model.h"
+#include "kv_cache.h"
 
 namespace moondream::bench {
 namespace {
 
-c10::ScalarType dtype_of(const benchmark::State &state) {
-  return state.range(0) == 16 ? at::kBFloat16 : at::kFloat;
+Precision precision_of(const benchmark::State &state) {
+  return state.range(0) == 4    ? Precision::kInt4
+         : state.range(0) == 8  ? Precision::kInt8
+         : state.range(0) == 16 ? Precision::kBFloat16
+                                : Precision::kFloat32;
 }
 
 Image noise(int width, int height) {
@@ -43,7 +50,7 @@ PromptResult run(const Model &model, const Generation &generation) {
 
 void vision(benchmark::State &state) {
   const c10::InferenceMode guard;
-  const FullSizeModel &full = full_size_model(dtype_of(state));
+  const FullSizeModel &full = full_size_model(precision_of(state));
   const at::Tensor crops = at::randint(0, 255, {state.range(1), 378, 378, 3}, at::kByte);
   for (const at::Tensor &features : full.vision.encode(crops)) {
     if (!features.isfinite().all().item<bool>()) {
@@ -56,14 +63,14 @@ void vision(benchmark::State &state) {
 
 void prefill(benchmark::State &state) {
   const c10::InferenceMode guard;
-  const FullSizeModel &full = full_size_model(dtype_of(state));
-  const at::Tensor prefix = at::randn({1, 730, 2048}).to(dtype_of(state));
+  const FullSizeModel &full = full_size_model(precision_of(state));
+  const at::Tensor prefix = at::randn({1, 730, 2048}).to(full.dtype);
   for (auto _ : state) benchmark::DoNotOptimize(full.text.prefill_images(prefix));
   state.SetItemsProcessed(state.iterations() * 730);
 }
 
 void encode(benchmark::State &state) {
-  const Model &model = full_size_model(dtype_of(state)).model;
+  const Model &model = full_size_model(precision_of(state)).model;
   const Image image = noise(static_cast<int>(state.range(1)), static_cast<int>(state.range(2)));
   const ImageView view = image.view();
   for (auto _ : state) benchmark::DoNotOptimize(model.encode({&view, 1}));
@@ -71,7 +78,7 @@ void encode(benchmark::State &state) {
 }
 
 void decode(benchmark::State &state) {
-  const Model &model = full_size_model(dtype_of(state)).model;
+  const Model &model = full_size_model(precision_of(state)).model;
   const auto image = encoded(model);
   constexpr int kTokens = 32;
   const Generation generation{
@@ -85,8 +92,22 @@ void decode(benchmark::State &state) {
   state.SetItemsProcessed(state.iterations() * kTokens);
 }
 
+// Tokens of one sequence that go through the text model together.
+void step(benchmark::State &state) {
+  const c10::InferenceMode guard;
+  const FullSizeModel &full = full_size_model(precision_of(state));
+  const std::int64_t tokens = state.range(1);
+  const at::Tensor x = at::randn({tokens, 2048}).to(full.dtype);
+  for (auto _ : state) {
+    KvCache cache(static_cast<std::size_t>(full.text.config().n_layers));
+    const TextSegment segment{nullptr, &cache, tokens};
+    benchmark::DoNotOptimize(full.text.forward(x, {&segment, 1}));
+  }
+  state.SetItemsProcessed(state.iterations() * tokens);
+}
+
 void detect(benchmark::State &state) {
-  const Model &model = full_size_model(dtype_of(state)).model;
+  const Model &model = full_size_model(precision_of(state)).model;
   constexpr int kObjects = 5;
   const Generation generation{
       encoded(model), DetectPrompt{"license plate"}, {.max_objects = kObjects}, {}};
@@ -97,9 +118,9 @@ void detect(benchmark::State &state) {
   state.SetItemsProcessed(state.iterations() * kObjects);
 }
 
-// bfloat16 first: the weights are made anew when the type changes.
+// bfloat16 first: the weights are made anew when the precision changes.
 void register_all() {
-  for (const int bits : {16, 32}) {
+  for (const int bits : {16, 32, 8, 4}) {
     const auto add = [&](const char *name, void (*function)(benchmark::State &),
                          std::vector<std::int64_t> args, std::vector<std::string> names) {
       args.insert(args.begin(), bits);
@@ -118,6 +139,8 @@ void register_all() {
     add("encode", encode, {1280, 720}, {"width", "height"});
     add("decode", decode, {}, {});
     add("detect", detect, {}, {});
+    for (const std::int64_t tokens : {1, 4, 8, 16, 24, 32, 64})
+      add("step", step, {tokens}, {"tokens"});
   }
 }
 

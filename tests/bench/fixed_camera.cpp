@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
   const int frames = std::max(2, count ? std::atoi(count) : full_size ? 5 : 20);
   try {
     if (full_size) {
-      bench::run(bench::full_size_model(c10::kBFloat16).model, frames);
+      bench::run(bench::full_size_model(Precision::kBFloat16).model, frames);
     } else {
       const auto model = Model::load({.model = MOONDREAM_TEST_DATA "/golden/moondream2-tiny",
                                       .device = "cpu",

@@ -7,6 +7,7 @@
 #include <map>
 #include <thread>
 
+#include "device.h"
 #include "layers.h"
 #include "tokenizer.h"
 
@@ -41,27 +42,24 @@ std::map<std::string, at::Tensor> random_weights(const Config &config, c10::Scal
   return weights;
 }
 
-Precision precision_of(c10::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
-}
-
 }  // namespace
 
-FullSizeModel::FullSizeModel(c10::ScalarType dtype)
-    : checkpoint(Config{}, random_weights(Config{}, dtype)),
-      vision(WeightSource(checkpoint, at::kCPU, dtype)),
-      text(WeightSource(checkpoint, at::kCPU, dtype)),
-      model(checkpoint, std::make_unique<WordCountTokenizer>(), "cpu", precision_of(dtype),
-            "random") {}
+FullSizeModel::FullSizeModel(Precision precision)
+    : checkpoint(Config{}, random_weights(Config{}, select_precision(precision, at::kCPU))),
+      dtype(select_precision(precision, at::kCPU)),
+      weights(checkpoint, at::kCPU, dtype, weight_format(precision)),
+      vision(weights),
+      text(weights),
+      model(checkpoint, std::make_unique<WordCountTokenizer>(), "cpu", precision, "random") {}
 
-const FullSizeModel &full_size_model(c10::ScalarType dtype) {
+const FullSizeModel &full_size_model(Precision precision) {
   static std::unique_ptr<const FullSizeModel> model;
-  static c10::ScalarType made = at::ScalarType::Undefined;
-  if (made != dtype) {
+  static Precision made = Precision::kAuto;
+  if (made != precision) {
     model.reset();  // before the next one: two do not fit into small machines
     const c10::InferenceMode guard;
-    model = std::make_unique<const FullSizeModel>(dtype);
-    made = dtype;
+    model = std::make_unique<const FullSizeModel>(precision);
+    made = precision;
     model->model.use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
   }
   return *model;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "checkpoint.h"
+#include "layers.h"
 #include "model.h"
 #include "text.h"
 #include "vision.h"
@@ -15,15 +16,17 @@ namespace moondream::bench {
 
 // The stages of one model over the same weights. Not copied: 3.7 GB in bfloat16.
 struct FullSizeModel {
-  explicit FullSizeModel(c10::ScalarType dtype);
+  explicit FullSizeModel(Precision precision);
 
   Checkpoint checkpoint;
+  c10::ScalarType dtype;
+  WeightSource weights;
   VisionEncoder vision;
   TextModel text;
   Model model;
 };
 
-// The model in float32 or bfloat16, made at the first call; asking for the other type frees it.
-const FullSizeModel &full_size_model(c10::ScalarType dtype);
+// The model in that precision (not kAuto), made at the first call; asking for another frees it.
+const FullSizeModel &full_size_model(Precision precision);
 
 }  // namespace moondream::bench

@@ -111,9 +111,10 @@ TEST(Lora, WhatDoesNotFitIsNamed) {
 
 TEST(Lora, LowRankAdditionIsTheProductOfBothHalves) {
   at::manual_seed(1);
-  const Linear linear{at::randn({5, 4}), at::randn({5}), {at::randn({2, 4}), at::randn({5, 2})}};
+  const at::Tensor weight = at::randn({5, 4});
+  const Linear linear{weight, at::randn({5}), {at::randn({2, 4}), at::randn({5, 2})}};
   const at::Tensor x = at::randn({3, 4}), other = at::randn({3, 4});
-  const at::Tensor plain = at::matmul(x, linear.weight.t()) + linear.bias;
+  const at::Tensor plain = at::matmul(x, weight.t()) + linear.bias;
   const at::Tensor merged = at::matmul(linear.more.b, linear.more.a);
   // Sums of few float32 products of numbers around 1.
   EXPECT_TRUE(at::allclose(linear(x), plain + at::matmul(x, merged.t()), 1e-5, 1e-5));
