@@ -122,21 +122,23 @@ static void gst_moondream_text_pad_loop(gpointer data) {
   queue.done();
 }
 
-// Ends the task even if the consumer blocks it: textoverlay does until its video has come, which
-// may be never. A consumer that takes its cue in time is not disturbed.
-static bool stop_task(GstMoondreamTextPad *self) {
+// Drops what waits, and lets `end` wait for the task. A consumer that blocks it, as textoverlay
+// does until its video has come, which may be never, and a sink while it is paused, is flushed; one
+// that takes its cue in time is not disturbed.
+template <typename End>
+static gboolean end_task(GstMoondreamTextPad *self, End end) {
   auto pad = GST_PAD(self);
   TextQueue &queue = self->priv->queue;
   queue.stop();
   GstPad *peer = queue.wait_until_idle(kStopPatience) ? nullptr : gst_pad_get_peer(pad);
   // To the peer itself: the pad may be on its way to inactivity.
   if (peer) gst_pad_send_event(peer, gst_event_new_flush_start());
-  const bool stopped = gst_pad_stop_task(pad);
+  const gboolean ended = end(pad);
   if (peer) {
     gst_pad_send_event(peer, gst_event_new_flush_stop(FALSE));
     gst_object_unref(peer);
   }
-  return stopped;
+  return ended;
 }
 
 static gboolean gst_moondream_text_pad_activate_mode(GstPad *pad, GstObject *, GstPadMode mode,
@@ -144,7 +146,7 @@ static gboolean gst_moondream_text_pad_activate_mode(GstPad *pad, GstObject *, G
   auto self = GST_MOONDREAM_TEXT_PAD(pad);
   auto priv = self->priv;
   if (mode != GST_PAD_MODE_PUSH) return FALSE;
-  if (!active) return stop_task(self);
+  if (!active) return end_task(self, gst_pad_stop_task);
   priv->ended = priv->failed = false;
   priv->queue.start();
   return gst_pad_start_task(pad, gst_moondream_text_pad_loop, pad, nullptr);
@@ -239,18 +241,22 @@ void gst_moondream_text_pad_flush_stop(GstMoondreamTextPad *self, GstEvent *even
   priv->queue.start();
   gst_pad_start_task(pad, gst_moondream_text_pad_loop, pad, nullptr);
   // It may have been deactivated meanwhile, in which case nobody else stops this task.
-  if (!GST_PAD_IS_ACTIVE(pad)) stop_task(self);
+  if (!GST_PAD_IS_ACTIVE(pad)) end_task(self, gst_pad_stop_task);
 }
 
 void gst_moondream_text_pad_finish(GstMoondreamTextPad *self) {
   auto pad = GST_PAD(self);
+  TextQueue &queue = self->priv->queue;
+  const EventPtr began(gst_pad_get_sticky_event(pad, GST_EVENT_STREAM_START, 0));
+  if (began && GST_PAD_IS_ACTIVE(pad)) {
+    end_task(self, gst_pad_pause_task);
+    // By the task: EOS may be kept waiting, too.
+    queue.start();
+    queue.put(EventPtr(gst_event_new_eos()));
+    gst_pad_start_task(pad, gst_moondream_text_pad_loop, pad, nullptr);
+    queue.wait_until_idle(kStopPatience);
+  }
   gst_pad_set_active(pad, FALSE);
-  GstPad *peer = gst_pad_get_peer(pad);
-  if (!peer) return;
-  const EventPtr began(gst_pad_get_sticky_event(peer, GST_EVENT_STREAM_START, 0));
-  const EventPtr ended(gst_pad_get_sticky_event(peer, GST_EVENT_EOS, 0));
-  if (began && !ended) gst_pad_send_event(peer, gst_event_new_eos());
-  gst_object_unref(peer);
 }
 
 // ---- GObject ---------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ void TextQueue::start() {
 
 bool TextQueue::wait_until_idle(std::chrono::milliseconds time) {
   std::unique_lock guard(lock_);
-  return changed_.wait_for(guard, time, [&] { return !taken_; });
+  return changed_.wait_for(guard, time, [&] { return items_.empty() && !taken_; });
 }
 
 }  // namespace moondream

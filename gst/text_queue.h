@@ -44,7 +44,7 @@ class TextQueue {
   std::deque<Item> stop();
   void start();
 
-  // Whether everything that was taken is done in time.
+  // Whether nothing waits, and everything that was taken is done, in time.
   bool wait_until_idle(std::chrono::milliseconds time);
 
  private:

@@ -43,6 +43,8 @@ class Consumer {
 
   // From now on a cue is kept waiting until a flush, as textoverlay does.
   void block() { blocks_ = true; }
+  // And EOS, as sinks do while they are paused.
+  void block_eos() { blocks_eos_ = true; }
   Gate blocked() const { return blocked_; }
   // What it answers to cues from now on.
   void answer(GstFlowReturn flow) { flow_ = flow; }
@@ -92,6 +94,10 @@ class Consumer {
     auto *self = static_cast<Consumer *>(gst_pad_get_element_private(pad));
     const EventPtr event(data);
     if (GST_EVENT_TYPE(data) == GST_EVENT_FLUSH_START) self->flushed_.open();
+    if (GST_EVENT_TYPE(data) == GST_EVENT_EOS && self->blocks_eos_) {
+      EXPECT_TRUE(self->flushed_.wait());
+      return FALSE;
+    }
     if (GST_EVENT_TYPE(data) == GST_EVENT_GAP) {
       GstClockTime start, duration;
       gst_event_parse_gap(data, &start, &duration);
@@ -116,7 +122,7 @@ class Consumer {
   }
 
   GstPad *const pad_;
-  std::atomic<bool> blocks_ = false;
+  std::atomic<bool> blocks_ = false, blocks_eos_ = false;
   std::atomic<GstFlowReturn> flow_ = GST_FLOW_OK;
   Gate blocked_, flushed_;
   mutable std::mutex lock_;
@@ -309,6 +315,20 @@ TEST(MoondreamFilterText, ABlockedPadCanBeReleased) {
   ASSERT_TRUE(consumer.blocked().wait());
   filter.release(pad);
   EXPECT_EQ(consumer.log().back(), "eos");
+  EXPECT_EQ(filter.pass(kFrame).status, AnalysisStatus::kFresh);
+}
+
+TEST(MoondreamFilterText, APadWhoseConsumerBlocksEosCanBeReleased) {
+  MockModel model;
+  TextHarness filter(kEveryFrame);
+  Consumer consumer;
+  consumer.block_eos();
+  GstPad *pad = filter.request();
+  consumer.link_to(pad);
+  filter.pass(0);
+  consumer.await("0-");
+  filter.release(pad);
+  EXPECT_EQ(consumer.log().back(), "flush-stop");
   EXPECT_EQ(filter.pass(kFrame).status, AnalysisStatus::kFresh);
 }
 

@@ -106,6 +106,10 @@ TEST(TextQueue, ItIsIdleWhenWhatWasTakenIsDone) {
   TextQueue::Item item;
   ASSERT_TRUE(queue.take(item));
   EXPECT_FALSE(queue.wait_until_idle(10ms));
+  queue.put(TextSpan{1, 2, "next"});
+  queue.done();
+  EXPECT_FALSE(queue.wait_until_idle(10ms));
+  ASSERT_TRUE(queue.take(item));
   std::thread task([&] { queue.done(); });
   EXPECT_TRUE(queue.wait_until_idle(20s));
   task.join();
