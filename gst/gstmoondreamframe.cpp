@@ -6,7 +6,8 @@
 #include "mapped_frame.h"
 
 namespace moondream {
-FrameConverter::FrameConverter(const GstVideoInfo &info) : in_(info) {
+FrameConverter::FrameConverter(const GstVideoInfo &info, int whole_height)
+    : in_(info), whole_height_(whole_height) {
   const gsize width = static_cast<gsize>(GST_VIDEO_INFO_WIDTH(&info));
   const gsize height = static_cast<gsize>(GST_VIDEO_INFO_HEIGHT(&info));
   gst_video_info_set_interlaced_format(&out_, GST_VIDEO_FORMAT_RGB,
@@ -26,7 +27,7 @@ FrameConverter::FrameConverter(const GstVideoInfo &info) : in_(info) {
 }
 
 std::shared_ptr<const Image> FrameConverter::convert(GstBuffer *buffer) const {
-  MappedFrame source(in_, buffer, GST_MAP_READ);
+  MappedFrame source(in_, buffer, GST_MAP_READ, whole_height_);
   auto image = std::make_shared<Image>();
   image->width = GST_VIDEO_INFO_WIDTH(&in_);
   image->height = GST_VIDEO_INFO_HEIGHT(&in_);

@@ -17,8 +17,9 @@ namespace moondream {
 // Thread-safety: one thread at a time; it keeps scratch memory.
 class FrameConverter {
  public:
+  // whole_height: where frames are single fields, of what; their metas may say either height.
   // Throws FrameError if GStreamer cannot convert the format.
-  explicit FrameConverter(const GstVideoInfo &info);
+  explicit FrameConverter(const GstVideoInfo &info, int whole_height = 0);
 
   // Reads the frame in `buffer`, which is not modified and not kept. Throws FrameError if it
   // cannot be mapped, or holds less or something else than the format says.
@@ -26,6 +27,7 @@ class FrameConverter {
 
  private:
   GstVideoInfo in_;
+  int whole_height_;
   GstVideoInfo out_;  // RGB, rows tightly packed
   ConverterPtr converter_;
 };

@@ -43,11 +43,12 @@ PlaneSize plane_size(const GstVideoInfo &format, const GstVideoFrame &frame, gui
   return {rows == 0 ? 0 : stride * (rows - 1) + std::min(row_bytes, stride), row_bytes};
 }
 
-void check_meta(const GstVideoInfo &format, GstBuffer *buffer) {
+void check_meta(const GstVideoInfo &format, int whole_height, GstBuffer *buffer) {
   const GstVideoMeta *meta = gst_buffer_get_video_meta(buffer);
   if (!meta || (meta->format == GST_VIDEO_INFO_FORMAT(&format) &&
                 meta->width == static_cast<guint>(GST_VIDEO_INFO_WIDTH(&format)) &&
-                meta->height == static_cast<guint>(GST_VIDEO_INFO_HEIGHT(&format)))) {
+                (meta->height == static_cast<guint>(GST_VIDEO_INFO_HEIGHT(&format)) ||
+                 meta->height == static_cast<guint>(whole_height)))) {
     return;
   }
   throw FrameError("A buffer holds a " + std::string(gst_video_format_to_string(meta->format)) +
@@ -74,8 +75,9 @@ void check_planes(const GstVideoInfo &format, const GstVideoFrame &frame, bool w
 
 }  // namespace
 
-MappedFrame::MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlags flags) {
-  check_meta(info, buffer);
+MappedFrame::MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlags flags,
+                         int whole_height) {
+  check_meta(info, whole_height, buffer);
   if (!gst_video_frame_map(&frame_, &info, buffer, flags)) {
     throw FrameError("A buffer of " + std::to_string(gst_buffer_get_size(buffer)) +
                      " bytes cannot be mapped as a " + describe(info) + " frame.");

@@ -18,7 +18,8 @@ class MappedFrame {
   // believes it, so it is held against `info`, and then against the memory that is really there.
   // Throws FrameError if the buffer cannot be mapped, or holds less or something else than `info`
   // says. It must be writable if `flags` have GST_MAP_WRITE, and outlives the object.
-  MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlags flags);
+  // whole_height: where `info` is that of a single field, of the frame; metas may say either.
+  MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlags flags, int whole_height = 0);
   ~MappedFrame() { gst_video_frame_unmap(&frame_); }
   MappedFrame(const MappedFrame &) = delete;
   MappedFrame &operator=(const MappedFrame &) = delete;
