@@ -20,6 +20,15 @@ Json array(const Items &items, Write write) {
   return json;
 }
 
+Json reasoning_of(const Reasoning &reasoning) {
+  return {{"text", reasoning.text},
+          {"grounding", array(reasoning.grounding, [](const Grounding &grounding) -> Json {
+             return {{"start_idx", grounding.start_idx},
+                     {"end_idx", grounding.end_idx},
+                     {"points", array(grounding.points, place)}};
+           })}};
+}
+
 }  // namespace
 
 FramePlace place_of(GstClockTime pts, const GstSegment &segment, int width, int height) {
@@ -62,7 +71,9 @@ Json to_json(const FrameAnalysis &analysis, const FramePlace &frame) {
   });
   if (analysis.caption) json["caption"] = *analysis.caption;
   json["answers"] = array(analysis.answers, [](const AnalysisAnswer &answer) -> Json {
-    return {{"question", answer.question}, {"answer", answer.answer}};
+    Json entry = {{"question", answer.question}, {"answer", answer.answer}};
+    if (answer.reasoning) entry["reasoning"] = reasoning_of(*answer.reasoning);
+    return entry;
   });
   return json;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "filter_stats.h"
 #include "pointers.h"
 
 GST_DEBUG_CATEGORY_EXTERN(gst_moondream_filter_debug);
@@ -13,8 +14,13 @@ namespace {
 
 // Async: a second sample would only wait for the first and be older when its turn comes.
 constexpr std::size_t kAsyncPending = 1;
-// Sync: while one is looked at, the next is decoded, converted and ready.
+// Sync, at least: while one is looked at, the next is decoded, converted and ready.
 constexpr std::size_t kSyncPending = 2;
+
+std::size_t pending_limit(const FilterSettings &settings, bool sync) {
+  if (settings.max_pending > 0) return settings.max_pending;
+  return sync ? std::max<std::size_t>(kSyncPending, settings.workers + 1) : kAsyncPending;
+}
 
 bool upstream_is_live(GstPad *sink) {
   const QueryPtr query(gst_query_new_latency());
@@ -28,6 +34,19 @@ bool upstream_is_live(GstPad *sink) {
 bool begins_segment(GstEvent *event) {
   return GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START ||
          GST_EVENT_TYPE(event) == GST_EVENT_SEGMENT;
+}
+
+// Makes pools of upstream larger by so many buffers, as far as their owner allows.
+void add_buffers(GstQuery *query, guint held) {
+  for (guint i = 0; i < gst_query_get_n_allocation_pools(query); ++i) {
+    GstBufferPool *pool;
+    guint size, min, max;
+    gst_query_parse_nth_allocation_pool(query, i, &pool, &size, &min, &max);
+    min += held;
+    gst_query_set_nth_allocation_pool(query, i, pool, size, max > 0 ? std::min(min, max) : min,
+                                      max);
+    if (pool) gst_object_unref(pool);
+  }
 }
 
 // What the application must hear of when upstream no longer listens.
@@ -49,7 +68,9 @@ FilterRun::FilterRun(GstElement *element, GstPad *sink, GstPad *src, TextPads &t
       sampler_(std::move(engine)),
       mode_(settings_->get()->mode),
       intake_(sampler_),
-      output_(src, texts, sampler_.model().name) {}
+      output_(src, texts, sampler_.model().name) {
+  hold_.declare(settings_->get()->latency);
+}
 
 // ---- Upstream thread -------------------------------------------------------------------------
 
@@ -59,15 +80,15 @@ void FilterRun::start() {
   live_ = upstream_is_live(sink_);
   if (mode_ == FilterMode::kAuto) mode_ = live_ ? FilterMode::kAsync : FilterMode::kSync;
   const bool sync = mode_ == FilterMode::kSync;
-  max_pending_ = sync ? kSyncPending : kAsyncPending;
-  if (settings->max_pending > 0) max_pending_ = settings->max_pending;
+  max_pending_ = pending_limit(*settings, sync);
   GST_INFO_OBJECT(element_,
                   "%s mode, at most %" G_GSIZE_FORMAT " samples in flight, upstream is %s",
-                  sync ? "sync" : "async", max_pending_, live_ ? "live" : "not live");
+                  sync ? "sync" : "async", max_pending_.load(), live_ ? "live" : "not live");
 
   // A sync stream never overflows: a sample waits for its place before it is submitted.
   const StreamOptions options{.max_pending = max_pending_,
-                              .overflow = sync ? Overflow::kWait : Overflow::kReplaceOldest};
+                              .overflow = sync ? Overflow::kWait : Overflow::kReplaceOldest,
+                              .workers = settings->workers};
   if (sync) {
     sampler_.open(options, [queue = queue_](const auto &) { queue->wake(); });
   } else {
@@ -81,14 +102,14 @@ void FilterRun::start() {
 
 GstFlowReturn FilterRun::chain(BufferPtr buffer) {
   ++frames_;
-  if (!intake_.info()) return GST_FLOW_NOT_NEGOTIATED;
+  if (!intake_.pictures()) return GST_FLOW_NOT_NEGOTIATED;
   if (ended_segment_ == segments_in_) return GST_FLOW_EOS;
   if (!started_) start();
   QueuedFrame frame{.buffer = std::move(buffer),
                     .sample = nullptr,
                     .settings = settings_->get(),
-                    .width = GST_VIDEO_INFO_WIDTH(&*intake_.info()),
-                    .height = GST_VIDEO_INFO_HEIGHT(&*intake_.info()),
+                    .width = intake_.pictures()->width(),
+                    .height = intake_.pictures()->height(),
                     .arrived = std::chrono::steady_clock::now()};
   frame.sample = sample_of(frame.buffer.get(), *frame.settings);
   if (reporter_->failed()) return GST_FLOW_ERROR;
@@ -101,7 +122,7 @@ GstFlowReturn FilterRun::chain(BufferPtr buffer) {
 // Null: none is taken of this frame.
 std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
                                                    const FilterSettings &settings) {
-  const FrameIntake::Call call = intake_.call(buffer, settings);
+  const FrameIntake::Call call = intake_.call(buffer, settings, is_sync() ? 0 : qos_.throttle());
   if (is_sync()) {
     // Each frame takes its result along, so nothing has to be forgotten here.
     const auto has_place = [this] { return sampler_.in_flight() < max_pending_; };
@@ -110,6 +131,10 @@ std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
   } else {
     if (call.anew) sampler_.forget();
     if (!call.due || intake_.refused()) return nullptr;
+    if (qos_.is_late(call.running_time)) {
+      ++late_;
+      return nullptr;
+    }
   }
   // In sync mode motion is followed where frames leave, some time after this.
   auto sample = intake_.take(buffer, settings, is_sync() ? nullptr : output_.known());
@@ -132,7 +157,10 @@ bool FilterRun::serialized_event(EventPtr event) {
       break;
     default:
       if (GST_EVENT_TYPE(event.get()) == GST_EVENT_STREAM_START) eos_ = false;
-      if (begins_segment(event.get())) ++segments_in_;
+      if (begins_segment(event.get())) {
+        ++segments_in_;
+        qos_.reset();
+      }
       if (intake_.event(event.get()) && !is_sync()) sampler_.forget();
       break;
   }
@@ -153,6 +181,7 @@ bool FilterRun::flush_stop(EventPtr event) {
   texts_.flush_stop(event.get());
   sampler_.forget();  // what the upstream thread submitted after flush_start()
   intake_.flush();
+  qos_.reset();
   output_.flush();  // the task is paused
   reporter_->reset();
   eos_ = false;
@@ -222,11 +251,16 @@ void FilterRun::measure_hold(const QueuedFrame &frame) {
   for (const auto &sample : {frame.sample, frame.next}) {
     if (sample) ready_ = std::max(ready_, sample->finished_at);
   }
-  const auto hold = std::max(ready_ - frame.arrived, std::chrono::steady_clock::duration::zero());
-  const HoldMeter::News news =
-      hold_.measure(std::chrono::duration_cast<std::chrono::nanoseconds>(hold).count());
-  if (news.latency && live_) {
-    gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
+  const auto hold = std::max<std::chrono::nanoseconds>(ready_ - frame.arrived, {});
+  if (hold_.declare(frame.settings->latency) && live_) post_latency();
+  const HoldMeter::News news = hold_.measure(static_cast<GstClockTime>(hold.count()));
+  if (news.latency && live_) post_latency();
+  if (news.exceeded) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
+                        ("Frames wait longer for their results than the property latency says."),
+                        ("a frame waited %" GST_TIME_FORMAT " of %" GST_TIME_FORMAT,
+                         GST_TIME_ARGS(static_cast<GstClockTime>(hold.count())),
+                         GST_TIME_ARGS(frame.settings->latency)));
   }
 }
 
@@ -247,6 +281,10 @@ void FilterRun::warn_about_propagation(const QueuedFrame &frame) {
   }
 }
 
+void FilterRun::post_latency() {
+  gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
+}
+
 // ---- Any thread ------------------------------------------------------------------------------
 
 void FilterRun::flush_start() noexcept {
@@ -261,8 +299,15 @@ void FilterRun::close() noexcept {
 
 void FilterRun::release() noexcept { sampler_.close(); }
 
+void FilterRun::add_held_buffers(GstQuery *query) const {
+  add_buffers(query, static_cast<guint>(pending_limit(*settings_->get(), true)));
+}
+
+void FilterRun::observe_qos(GstEvent *event) { qos_.observe(event); }
+
 void FilterRun::add_latency(GstQuery *query) const {
-  if (!is_sync()) return;
+  // In auto mode a live stream will be async.
+  if (mode_ != FilterMode::kSync) return;
   gboolean live;
   GstClockTime min, max;
   gst_query_parse_latency(query, &live, &min, &max);
@@ -275,20 +320,16 @@ void FilterRun::add_latency(GstQuery *query) const {
 }
 
 GstStructure *FilterRun::stats() const {
-  const FrameSamplerStats stats = sampler_.stats();
-  const ModelInfo &model = sampler_.model();
-  const auto mean = stats.results == 0 ? 0 : stats.latency_sum.count() / gint64(stats.results);
-  const FilterMode mode = mode_;
-  return gst_structure_new(
-      "moondream-stats", "frames", G_TYPE_UINT64, frames_.load(), "samples", G_TYPE_UINT64,
-      stats.samples, "results", G_TYPE_UINT64, stats.results, "skipped", G_TYPE_UINT64,
-      stats.skipped, "failed", G_TYPE_UINT64, stats.failed, "discarded", G_TYPE_UINT64,
-      stats.discarded, "latency-min", G_TYPE_UINT64, guint64(stats.latency_min.count()),
-      "latency-mean", G_TYPE_UINT64, guint64(mean), "latency-max", G_TYPE_UINT64,
-      guint64(stats.latency_max.count()), "model", G_TYPE_STRING, model.name.c_str(), "device",
-      G_TYPE_STRING, model.device.c_str(), "precision", G_TYPE_STRING, model.precision.c_str(),
-      "mode", G_TYPE_STRING,
-      mode == FilterMode::kAuto ? "auto" : (mode == FilterMode::kSync ? "sync" : "async"), nullptr);
+  return to_structure(FilterStats{.frames = frames_,
+                                  .late = late_,
+                                  .queued = queue_->frames(),
+                                  .pending = sampler_.in_flight(),
+                                  .max_pending = max_pending_,
+                                  .hold = hold_.longest(),
+                                  .mode = mode_,
+                                  .samples = sampler_.stats(),
+                                  .model = sampler_.model(),
+                                  .engine = sampler_.engine_stats()});
 }
 
 }  // namespace moondream

@@ -13,6 +13,7 @@
 #include "frame_sampler.h"
 #include "hold_meter.h"
 #include "output_queue.h"
+#include "qos_gate.h"
 #include "reporter.h"
 #include "text_pads.h"
 
@@ -58,6 +59,10 @@ class FilterRun {
   // Once they are: releases the engine. Counters stay.
   void release() noexcept;
 
+  // A QoS event of downstream, on its way upstream.
+  void observe_qos(GstEvent *event);
+  // Adds the buffers that samples hold to downstream's answer to ALLOCATION.
+  void add_held_buffers(GstQuery *query) const;
   // Adds what frames wait here to the answer of upstream.
   void add_latency(GstQuery *query) const;
   // Transfer full.
@@ -74,6 +79,7 @@ class FilterRun {
   GstFlowReturn output_frame(QueuedFrame frame);
   void stop_stream(GstFlowReturn reason);
   void measure_hold(const QueuedFrame &frame);
+  void post_latency();
 
   GstElement *const element_;
   GstPad *const sink_;
@@ -85,8 +91,11 @@ class FilterRun {
   const std::shared_ptr<OutputQueue> queue_;  // thread-safe; not used in async mode
   FrameSampler sampler_;                      // thread-safe
   HoldMeter hold_;                            // thread-safe; not used in async mode
+  QosGate qos_;                               // thread-safe; not asked in sync mode
   std::atomic<guint64> frames_ = 0;           // that came in
+  std::atomic<guint64> late_ = 0;             // due, but late
   std::atomic<FilterMode> mode_;              // kAuto until the first frame
+  std::atomic<std::size_t> max_pending_ = 0;  // 0 until the first frame
   std::atomic<bool> started_ = false;         // mode is resolved and the task, if any, runs
   std::atomic<bool> live_ = false;            // upstream, as of the first frame
   std::atomic<bool> eos_ = false;             // EOS is in the queue or went through
@@ -96,7 +105,6 @@ class FilterRun {
 
   // Upstream thread only.
   FrameIntake intake_;
-  std::size_t max_pending_ = 1;
   guint64 segments_in_ = 0;  // stream-start and segment events that came in
 
   // Upstream thread in async mode and before the first frame, then source pad task only.

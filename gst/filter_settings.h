@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "cadence.h"
+#include "engine.h"
 #include "prompts.h"
 #include "types.h"
 
@@ -17,7 +19,6 @@ namespace moondream {
 enum class FilterMode { kAuto, kSync, kAsync };
 enum class OnError { kError, kWarn };
 enum class Propagate { kNone, kHold, kFlow, kInterpolate };
-enum class CaptionSetting { kNone, kShort, kNormal, kLong };
 
 struct FilterSettings {
   // Of the model: in force from the next start on.
@@ -28,21 +29,31 @@ struct FilterSettings {
   Precision precision = Precision::kAuto;
 
   // Of the prompts: in force from the next frame on.
-  std::string detect, point, query;
-  CaptionSetting caption = CaptionSetting::kNone;
+  Questions questions;
   GenerationSettings generation;
-  // Made of the four above. Another list is another pointer.
+  // Made of the questions. Other questions are another pointer.
   std::shared_ptr<const PromptList> prompts = std::make_shared<const PromptList>();
 
-  // Of the stream. Mode and max_pending are in force from the next start on.
+  // Of the looks: in force from the next sample on.
+  std::string grid_text = "1x1";     // COLUMNSxROWS
+  std::optional<Grid> grid{Grid{}};  // what it says; absent: it says nothing that could be done
+  double change_threshold = 0;       // [0, 1], as of a Request
+  GstClockTime max_interval = 0;     // between looks that reuse no result; 0, NONE: no limit
+
+  // Of the stream. Mode, workers and max_pending are in force from the next start on.
   SampleRate sample_rate;
   FilterMode mode = FilterMode::kAuto;
   Propagate propagate = Propagate::kHold;
+  guint workers = 0;                      // 0: as many as suit the device
   guint max_pending = 0;                  // 0: automatic
   GstClockTime max_age = 2 * GST_SECOND;  // GST_CLOCK_TIME_NONE: unlimited
+  GstClockTime latency = 0;               // that is declared in sync mode; 0: what is measured
   OnError on_error = OnError::kError;
   bool post_messages = true;
 };
+
+// "COLUMNSxROWS", each from 1 to Grid::kMaxSide. Nothing for any other text.
+std::optional<Grid> parse_grid(const std::string &text);
 
 // Settings that properties write and streams read. A reader gets all of one moment, which does not
 // change any more, so that a frame costs no copies.

@@ -106,7 +106,10 @@ bool FrameOutput::event(EventPtr event) {
     GstCaps *caps;
     gst_event_parse_caps(event.get(), &caps);
     GstVideoInfo info;
-    info_ = gst_video_info_from_caps(&info, caps) ? std::optional(info) : std::nullopt;
+    // Motion is not followed from one field to the next, which shows other rows.
+    const bool frames = gst_video_info_from_caps(&info, caps) &&
+                        GST_VIDEO_INFO_INTERLACE_MODE(&info) != GST_VIDEO_INTERLACE_MODE_ALTERNATE;
+    info_ = frames ? std::optional(info) : std::nullopt;
     grey_.reset();
   }
   texts_.event(event.get());

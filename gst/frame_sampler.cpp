@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "association.h"
+#include "inference_log.h"
+#include "latency_histogram.h"
 
 namespace moondream {
 
@@ -29,7 +31,9 @@ struct FrameSampler::State {
   };
   bool in_order = false;
   std::deque<Waiting> waiting;
-  FrameSamplerStats stats;
+  std::shared_ptr<const Sample> looked;  // the newest that is not reused
+  FrameSamplerStats stats;               // without latency_p99, which latencies tells
+  LatencyHistogram latencies;
 };
 
 FrameSampler::FrameSampler(std::shared_ptr<Engine> engine)
@@ -66,10 +70,9 @@ void FrameSampler::close() {
   observer.swap(state_->observer);
 }
 
-std::shared_ptr<const Sample> FrameSampler::submit(
-    const SampledFrame &frame, std::shared_ptr<const PromptList> asked,
-    const GenerationSettings &settings,
-    const std::function<std::shared_ptr<const Image>()> &picture) {
+std::shared_ptr<const Sample> FrameSampler::submit(const SampledFrame &frame,
+                                                   std::shared_ptr<const PromptList> asked,
+                                                   Request request) {
   auto sample = std::make_shared<Sample>();
   sample->frame = frame;
   sample->asked = std::move(asked);
@@ -86,15 +89,28 @@ std::shared_ptr<const Sample> FrameSampler::submit(
   }
   try {
     if (!stream) throw Error(ErrorKind::kCancelled, "The element has stopped.");
-    Request request{.image = picture(), .prompts = sample->asked->prompts, .settings = settings};
+    // Why there is no picture. Written by the thread that makes it and, if that fails the request,
+    // read behind that.
+    auto no_picture = std::make_shared<std::optional<Failure>>();
+    if (request.make_image) {
+      request.make_image = [make = std::move(request.make_image), no_picture] {
+        try {
+          return make();
+        } catch (...) {
+          *no_picture = current_failure();
+          throw;
+        }
+      };
+    }
     sample->submitted = std::chrono::steady_clock::now();
-    stream->submit(std::move(request), [state = state_, sample, epoch](const Outcome &outcome) {
-      finish(*state, sample, epoch, outcome);
-    });
+    stream->submit(std::move(request),
+                   [state = state_, sample, epoch, no_picture](const Outcome &outcome) {
+                     finish(*state, sample, epoch, outcome, *no_picture);
+                   });
   } catch (...) {
     // submit() throws before it takes the request, so this finishes the sample for the first time.
     sample->failure = current_failure();
-    finish(*state_, sample, epoch, Error(ErrorKind::kFailed, ""));
+    finish(*state_, sample, epoch, Error(ErrorKind::kFailed, ""), {});
   }
   return sample;
 }
@@ -118,16 +134,21 @@ void FrameSampler::publish(State &state, Sample &sample) noexcept {
 
 // The only writer of a sample that is in flight.
 void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, guint64 epoch,
-                          const Outcome &outcome) noexcept {
+                          const Outcome &outcome,
+                          const std::optional<Failure> &no_picture) noexcept {
   sample->finished_at = std::chrono::steady_clock::now();
   const auto latency = sample->finished_at - sample->submitted;
   std::size_t discarded = 0;
   if (const auto *error = std::get_if<Error>(&outcome)) {
-    if (!sample->failure) sample->failure = to_failure(*error);
+    // A cancelled request may still be making its picture.
+    const bool ended = error->kind() != ErrorKind::kCancelled;
+    if (!sample->failure) sample->failure = ended && no_picture ? *no_picture : to_failure(*error);
   } else {
     try {
-      Assembled assembled = assemble(*sample->asked, std::get<Result>(outcome).prompts);
+      Assembled assembled =
+          assemble(*sample->asked, std::get<Result>(outcome).prompts, sample->frame.view);
       sample->analysis = std::move(assembled.analysis);
+      sample->effort = std::get<Result>(outcome).effort;
       discarded = assembled.discarded;
     } catch (...) {
       sample->failure = current_failure();
@@ -141,14 +162,17 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
   analysis.serial = sample->serial;
   analysis.model = state.model;
 
+  log(*sample);
   std::shared_ptr<const Observer> observer;
   std::vector<std::shared_ptr<Sample>> published;
   {
     const std::lock_guard guard(state.lock);
     FrameSamplerStats &stats = state.stats;
     const bool current = epoch == state.epoch;
-    if (cancelled || !current) {
-      ++stats.skipped;
+    if (!current) {
+      ++stats.skipped_void;
+    } else if (cancelled) {
+      ++stats.skipped_busy;
     } else if (sample->failure) {
       ++stats.failed;
     } else {
@@ -157,6 +181,10 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
       stats.latency_min = stats.results == 1 ? latency : std::min(stats.latency_min, latency);
       stats.latency_max = std::max(stats.latency_max, latency);
       stats.latency_sum += latency;
+      state.latencies.add(latency);
+      stats.reused += sample->effort.reused ? 1 : 0;
+      stats.crops += static_cast<guint64>(std::max(sample->effort.crops, 0));
+      stats.crops_encoded += static_cast<guint64>(std::max(sample->effort.crops_encoded, 0));
     }
     if (current) {
       --state.in_flight;
@@ -177,6 +205,9 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
         const bool newer = !state.newest || state.newest->serial < each->serial;
         const bool known = !each->failure || !each->failure->cancelled;
         if (newer && known) state.newest = each;
+        const bool looked = !each->failure && !each->effort.reused &&
+                            (!state.looked || state.looked->serial < each->serial);
+        if (looked) state.looked = each;
       }
     } else {
       sample->finished.store(true, std::memory_order_release);
@@ -184,6 +215,25 @@ void FrameSampler::finish(State &state, const std::shared_ptr<Sample> &sample, g
   }
   if (!observer) return;
   for (const std::shared_ptr<Sample> &each : published) (*observer)(each);
+}
+
+// Serials are those of one element, which is not known here; the model and the frame tell which.
+void FrameSampler::log(const Sample &sample) {
+  GstDebugCategory *const category = inference_category();
+  const std::chrono::duration<double, std::milli> latency = sample.finished_at - sample.submitted;
+  if (sample.failure) {
+    GST_CAT_LOG(category,
+                "%s: sample %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT ": %s after %.3f ms",
+                sample.analysis.model.c_str(), sample.serial, GST_TIME_ARGS(sample.frame.pts),
+                sample.failure->text.c_str(), latency.count());
+    return;
+  }
+  GST_CAT_LOG(category,
+              "%s: sample %" G_GUINT64_FORMAT " at %" GST_TIME_FORMAT
+              ": %.3f ms, %d crops, %d of them encoded%s",
+              sample.analysis.model.c_str(), sample.serial, GST_TIME_ARGS(sample.frame.pts),
+              latency.count(), sample.effort.crops, sample.effort.crops_encoded,
+              sample.effort.reused ? ", the last result again" : "");
 }
 
 void FrameSampler::forget() {
@@ -198,6 +248,7 @@ void FrameSampler::forget() {
       if (each.has_outcome) each.sample->finished.store(true, std::memory_order_release);
     }
     state_->waiting.clear();
+    state_->looked.reset();
     stream = state_->stream;
   }
   if (stream) stream->cancel_all();
@@ -208,6 +259,25 @@ std::shared_ptr<const Sample> FrameSampler::newest() const {
   return state_->newest;
 }
 
+std::optional<SampledFrame> FrameSampler::last_look() const {
+  const std::lock_guard guard(state_->lock);
+  return state_->looked ? std::optional(state_->looked->frame) : std::nullopt;
+}
+
+EngineStats FrameSampler::engine_stats() const {
+  std::shared_ptr<Engine> engine;
+  {
+    const std::lock_guard guard(state_->lock);
+    engine = state_->engine;
+  }
+  return engine ? engine->stats() : EngineStats{};
+}
+
+guint64 FrameSampler::finished() const {
+  const std::lock_guard guard(state_->lock);
+  return state_->stats.results + state_->stats.failed;
+}
+
 std::size_t FrameSampler::in_flight() const {
   const std::lock_guard guard(state_->lock);
   return state_->in_flight;
@@ -215,7 +285,9 @@ std::size_t FrameSampler::in_flight() const {
 
 FrameSamplerStats FrameSampler::stats() const {
   const std::lock_guard guard(state_->lock);
-  return state_->stats;
+  FrameSamplerStats stats = state_->stats;
+  stats.latency_p99 = std::min(state_->latencies.quantile(0.99), stats.latency_max);
+  return stats;
 }
 
 }  // namespace moondream

@@ -16,7 +16,16 @@
  * is ready, from the frame that comes then. What is in flight at EOS, at a flush or at a new
  * segment is cancelled. In sync mode a sampled frame leaves with its own result and the frames
  * behind it wait in order; what is in flight at EOS is awaited. A live pipeline is told how long
- * frames were kept at most, by a latency message whenever that grows by more than a quarter.
+ * frames were kept at most, by a latency message whenever that grows by more than a quarter, or
+ * what #moondreamfilter:latency declares.
+ *
+ * The model sees what a player would show: pixels are made square, what a GstVideoCropMeta leaves
+ * is cut out, and the orientation of the stream's tags is followed. Coordinates are fractions of
+ * the stored frame all the same. Colours are converted on a thread of the model; it holds the
+ * memory of the frame until then, and a downstream element that writes there meanwhile gets a copy.
+ *
+ * In async mode QoS is followed: frames that are late already are not sampled, and a throttle is
+ * the least distance between samples.
  *
  * What the frames between samples say is decided by #moondreamfilter:propagate: nothing, the last
  * result as it is, the last result with its boxes, points and gazes moved by optical flow, or what
@@ -73,6 +82,7 @@
 #include "gstmoondreamfilter.h"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -84,6 +94,7 @@
 #include "gstmoondreamframe.h"
 #include "gstmoondreammeta.h"
 #include "gstmoondreamtextpad.h"
+#include "inference_log.h"
 #include "pointers.h"
 #include "text_pads.h"
 
@@ -98,6 +109,7 @@ using moondream::EventPtr;
 using moondream::FilterRun;
 using moondream::FilterSettings;
 using moondream::guarded;
+using moondream::PropertyOutcome;
 using moondream::SharedSettings;
 using moondream::TextPads;
 
@@ -111,6 +123,9 @@ struct FilterPrivate {
   const std::shared_ptr<SharedSettings> settings = std::make_shared<SharedSettings>();
   TextPads texts;                       // thread-safe
   std::atomic<guint32> seek_seqnum{0};  // of the last seek that went upstream
+
+  // From the beginning of a start until the stop behind it: settings must stay usable.
+  std::atomic<bool> in_force = false;
 
   std::mutex lock;
   // Of the last start; usable from READY -> PAUSED to PAUSED -> READY, then only for its counters.
@@ -134,7 +149,12 @@ G_DEFINE_TYPE_WITH_CODE(GstMoondreamFilter, gst_moondream_filter, GST_TYPE_ELEME
 GST_ELEMENT_REGISTER_DEFINE(moondreamfilter, "moondreamfilter", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_FILTER)
 
-#define FRAME_CAPS GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)
+// Frames, or single fields.
+#define FRAME_CAPS                                 \
+  GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS) \
+  "; " GST_VIDEO_CAPS_MAKE_WITH_FEATURES(          \
+      GST_CAPS_FEATURE_FORMAT_INTERLACED,          \
+      GST_MOONDREAM_FRAME_FORMATS) ", interlace-mode = (string) alternate"
 static GstStaticPadTemplate sink_template =
     GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
 static GstStaticPadTemplate src_template =
@@ -162,14 +182,24 @@ static std::string model_path(const FilterSettings &settings) {
   return variable && *variable ? variable : MOONDREAM_DEFAULT_MODEL;
 }
 
+static std::string bad_grid(const std::string &text) {
+  const std::string most = std::to_string(moondream::Grid::kMaxSide);
+  return "grid is '" + text + "', which is not COLUMNSxROWS, from 1x1 to " + most + "x" + most +
+         ".";
+}
+
 static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
   auto priv = self->priv;
   return guarded(GST_ELEMENT(self), "moondream::Engine::acquire()", gboolean{FALSE}, [&] {
+    priv->in_force = true;
     const auto settings = priv->settings->get();
+    if (!settings->grid) {
+      throw Error(ErrorKind::kSettings, bad_grid(settings->grid_text));
+    }
     if (settings->prompts->empty()) {
       throw Error(ErrorKind::kSettings,
                   "Nothing is asked about the video: set at least one of the properties detect, "
-                  "point, query and caption.");
+                  "point, query, caption and gaze.");
     }
     if (settings->mode == moondream::FilterMode::kAsync &&
         settings->propagate == moondream::Propagate::kInterpolate) {
@@ -183,13 +213,20 @@ static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
                   "There is no model at '" + model +
                       "': set the property model or the environment variable MOONDREAM_MODEL.");
     }
+    const auto begin = std::chrono::steady_clock::now();
     auto engine = Engine::acquire({.model = model,
                                    .variant = settings->variant,
                                    .tokenizer = settings->tokenizer,
                                    .device = settings->device,
                                    .precision = settings->precision});
-    GST_INFO_OBJECT(self, "model %s, device %s, precision %s", engine->info().name.c_str(),
-                    engine->info().device.c_str(), engine->info().precision.c_str());
+    const auto loaded = std::chrono::steady_clock::now() - begin;
+    const moondream::ModelInfo &info = engine->info();
+    GST_CAT_INFO_OBJECT(moondream::inference_category(), self,
+                        "model %s from %s, device %s, precision %s, %" G_GUINT64_FORMAT
+                        " bytes of weights, there after %.3f s",
+                        info.name.c_str(), model.c_str(), info.device.c_str(),
+                        info.precision.c_str(), guint64{info.weight_bytes},
+                        std::chrono::duration<double>(loaded).count());
     set_run(priv, std::make_shared<FilterRun>(GST_ELEMENT(self), priv->sink, priv->src, priv->texts,
                                               gst_moondream_filter_loop, std::move(engine),
                                               priv->settings));
@@ -202,6 +239,7 @@ static GstStateChangeReturn gst_moondream_filter_change_state(GstElement *elemen
   auto self = GST_MOONDREAM_FILTER(element);
   auto priv = self->priv;
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED && !gst_moondream_filter_start(self)) {
+    priv->in_force = false;
     return GST_STATE_CHANGE_FAILURE;
   }
   if (transition == GST_STATE_CHANGE_READY_TO_PAUSED) priv->texts.start();
@@ -219,7 +257,10 @@ static GstStateChangeReturn gst_moondream_filter_change_state(GstElement *elemen
     gst_pad_stop_task(priv->src);
     run->release();
   }
-  if (stopped) priv->texts.stop();
+  if (stopped) {
+    priv->texts.stop();
+    priv->in_force = false;
+  }
   return result;
 }
 
@@ -262,7 +303,10 @@ static gboolean gst_moondream_filter_sink_query(GstPad *pad, GstObject *parent, 
     const bool serialized =
         gst_query_type_get_flags(GST_QUERY_TYPE(query)) & GST_QUERY_TYPE_SERIALIZED;
     if (serialized && run && !run->drain()) return gboolean{FALSE};
-    return gst_pad_query_default(pad, parent, query);
+    const gboolean answered = gst_pad_query_default(pad, parent, query);
+    const bool allocates = GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION;
+    if (allocates && answered && run) run->add_held_buffers(query);
+    return answered;
   });
 }
 
@@ -273,12 +317,15 @@ static bool is_repeated_seek(FilterPrivate *priv, GstEvent *event) {
   return GST_EVENT_TYPE(event) == GST_EVENT_SEEK && priv->seek_seqnum.exchange(seqnum) == seqnum;
 }
 
-static gboolean gst_moondream_filter_src_event(GstPad *pad, GstObject *parent, GstEvent *event) {
-  if (!is_repeated_seek(GST_MOONDREAM_FILTER(parent)->priv, event)) {
-    return gst_pad_event_default(pad, parent, event);
-  }
-  gst_event_unref(event);
-  return TRUE;
+static gboolean gst_moondream_filter_src_event(GstPad *pad, GstObject *parent, GstEvent *data) {
+  auto self = GST_MOONDREAM_FILTER(parent);
+  return guarded(GST_ELEMENT(self), "FilterRun::observe_qos()", gboolean{FALSE}, [&] {
+    EventPtr event(data);
+    if (is_repeated_seek(self->priv, data)) return gboolean{TRUE};
+    const auto run = get_run(self->priv);
+    if (run && GST_EVENT_TYPE(data) == GST_EVENT_QOS) run->observe_qos(data);
+    return gst_pad_event_default(pad, parent, event.release());
+  });
 }
 
 static gboolean gst_moondream_filter_src_query(GstPad *pad, GstObject *parent, GstQuery *query) {
@@ -376,8 +423,18 @@ static void gst_moondream_filter_child_proxy_init(gpointer interface, gpointer) 
 static void gst_moondream_filter_set_property(GObject *object, guint id, const GValue *value,
                                               GParamSpec *pspec) {
   auto priv = GST_MOONDREAM_FILTER(object)->priv;
-  if (!moondream::set_filter_property(*priv->settings, id, value)) {
-    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  switch (moondream::set_filter_property(*priv->settings, id, value, priv->in_force)) {
+    case PropertyOutcome::kSet:
+      break;
+    case PropertyOutcome::kRefused: {
+      // Only grid can be refused. A setter returns nothing, so this is how the caller hears of it.
+      const gchar *text = g_value_get_string(value);
+      const Error error(ErrorKind::kSettings, bad_grid(text ? text : "") + " It stays as it was.");
+      moondream::post_warning(GST_ELEMENT(object), moondream::to_failure(error), "set_property()");
+      break;
+    }
+    case PropertyOutcome::kUnknown:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
   }
 }
 
@@ -407,7 +464,8 @@ static void gst_moondream_filter_init(GstMoondreamFilter *self) {
   gst_pad_set_query_function(priv->sink, gst_moondream_filter_sink_query);
   gst_pad_set_iterate_internal_links_function(priv->sink, gst_moondream_filter_sink_links);
   GST_PAD_SET_PROXY_CAPS(priv->sink);
-  // Buffers go through as they are, so downstream alone decides how they are to be allocated.
+  // Buffers go through as they are, so downstream alone decides how they are to be allocated, and
+  // whether with GstVideoMeta: one that it does not read would give it a skewed picture.
   GST_PAD_SET_PROXY_ALLOCATION(priv->sink);
   gst_element_add_pad(GST_ELEMENT(self), priv->sink);
 

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <utility>
 
+#include "pointers.h"
+
 #ifdef HAVE_ANALYTICS
 #include <gst/analytics/analytics.h>
 #endif
@@ -61,6 +63,25 @@ void set_array(GstStructure *structure, const char *field, const char *item_name
   gst_structure_take_value(structure, field, &array);
 }
 
+void write_answer(GstStructure *entry, const AnalysisAnswer &answer) {
+  gst_structure_set(entry, "question", G_TYPE_STRING, answer.question.c_str(), "answer",
+                    G_TYPE_STRING, answer.answer.c_str(), nullptr);
+  if (!answer.reasoning) return;
+  const StructurePtr reasoning(gst_structure_new("reasoning", "text", G_TYPE_STRING,
+                                                 answer.reasoning->text.c_str(), nullptr));
+  set_array(reasoning.get(), "grounding", "grounding", answer.reasoning->grounding,
+            [](GstStructure *stretch, const Grounding &grounding) {
+              gst_structure_set(stretch, "start_idx", G_TYPE_UINT64, guint64{grounding.start_idx},
+                                "end_idx", G_TYPE_UINT64, guint64{grounding.end_idx}, nullptr);
+              set_array(stretch, "points", "point", grounding.points,
+                        [](GstStructure *place, const Point &point) {
+                          gst_structure_set(place, "x", G_TYPE_DOUBLE, point.x, "y", G_TYPE_DOUBLE,
+                                            point.y, nullptr);
+                        });
+            });
+  gst_structure_set(entry, "reasoning", GST_TYPE_STRUCTURE, reasoning.get(), nullptr);
+}
+
 void write_fields(GstStructure *structure, const FrameAnalysis &analysis) {
   gst_structure_set(structure, "status", G_TYPE_STRING, to_string(analysis.status), "sample-pts",
                     G_TYPE_UINT64, analysis.sample_pts, "age", G_TYPE_UINT64, analysis.age,
@@ -90,11 +111,7 @@ void write_fields(GstStructure *structure, const FrameAnalysis &analysis) {
   if (analysis.caption) {
     gst_structure_set(structure, "caption", G_TYPE_STRING, analysis.caption->c_str(), nullptr);
   }
-  set_array(structure, "answers", "answer", analysis.answers,
-            [](GstStructure *entry, const AnalysisAnswer &answer) {
-              gst_structure_set(entry, "question", G_TYPE_STRING, answer.question.c_str(), "answer",
-                                G_TYPE_STRING, answer.answer.c_str(), nullptr);
-            });
+  set_array(structure, "answers", "answer", analysis.answers, write_answer);
 }
 
 struct PixelBox {
@@ -214,8 +231,30 @@ bool parse_gaze(const GstStructure *entry, AnalysisGaze &gaze) {
          get(entry, "to-x", gaze.to.x) && get(entry, "to-y", gaze.to.y);
 }
 
+bool parse_grounding(const GstStructure *entry, Grounding &grounding) {
+  guint64 start = 0, end = 0;
+  if (!gst_structure_get_uint64(entry, "start_idx", &start) ||
+      !gst_structure_get_uint64(entry, "end_idx", &end)) {
+    return false;
+  }
+  grounding.start_idx = start;
+  grounding.end_idx = end;
+  return get_array(entry, "points", grounding.points, [](const GstStructure *place, Point &point) {
+    return get(place, "x", point.x) && get(place, "y", point.y);
+  });
+}
+
 bool parse_answer(const GstStructure *entry, AnalysisAnswer &answer) {
-  return get(entry, "question", answer.question) && get(entry, "answer", answer.answer);
+  if (!get(entry, "question", answer.question) || !get(entry, "answer", answer.answer)) {
+    return false;
+  }
+  const GValue *value = gst_structure_get_value(entry, "reasoning");
+  if (!value) return true;
+  if (!GST_VALUE_HOLDS_STRUCTURE(value) || !gst_value_get_structure(value)) return false;
+  Reasoning &reasoning = answer.reasoning.emplace();
+  const GstStructure *structure = gst_value_get_structure(value);
+  return get(structure, "text", reasoning.text) &&
+         get_array(structure, "grounding", reasoning.grounding, parse_grounding);
 }
 
 }  // namespace

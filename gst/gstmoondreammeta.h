@@ -15,7 +15,10 @@
 //   points      GstValueArray of "point": label, score, x, y (doubles), id (guint)
 //   gaze        GstValueArray of "gaze": from-x, from-y, to-x, to-y
 //   caption     string, absent if none was asked for
-//   answers     GstValueArray of "answer": question, answer
+//   answers     GstValueArray of "answer": question, answer, and, if the model was to think first,
+//               reasoning: a structure of text and grounding, a GstValueArray of "grounding":
+//               start_idx, end_idx (guint64, code points of the text) and points, a GstValueArray
+//               of "point": x, y
 //
 // An id says which objects and points of different frames are the same one: it stays with it from
 // result to result, begins at 1 and is given once in a stream. 0 is none.
@@ -73,7 +76,8 @@ struct AnalysisGaze {
 };
 
 struct AnalysisAnswer {
-  std::string question, answer;  // UTF-8
+  std::string question, answer;        // UTF-8
+  std::optional<Reasoning> reasoning;  // UTF-8; points [0, 1]
 };
 
 struct FrameAnalysis {

@@ -61,6 +61,7 @@ GstFlowReturn OutputQueue::put(QueueItem item) {
   }
   if (flow_ != GST_FLOW_OK) return flow_;
   bytes_ += size;
+  frames_ += item.event ? 0 : 1;
   items_.push_back(std::move(item));
   changed_.notify_all();
   return GST_FLOW_OK;
@@ -91,6 +92,7 @@ bool OutputQueue::take(QueueItem &item) {
   items_.pop_front();
   plain_ -= plain_ > 0;
   bytes_ -= size_of(item);
+  frames_ -= item.event ? 0 : 1;
   taken_ = true;
   changed_.notify_all();
   return true;
@@ -100,6 +102,11 @@ void OutputQueue::done() {
   const std::lock_guard guard(lock_);
   taken_ = false;
   changed_.notify_all();
+}
+
+std::size_t OutputQueue::frames() const {
+  const std::lock_guard guard(lock_);
+  return frames_;
 }
 
 void OutputQueue::wake() {
@@ -115,6 +122,7 @@ void OutputQueue::stop(GstFlowReturn reason) {
   dropped.swap(items_);
   plain_ = 0;
   bytes_ = 0;
+  frames_ = 0;
   flow_ = closed_ ? GST_FLOW_FLUSHING : reason;
   changed_.notify_all();
 }

@@ -58,6 +58,9 @@ class OutputQueue {
   bool take(QueueItem &item);
   void done();
 
+  // That wait in it.
+  std::size_t frames() const;
+
   // To be called when a sample has finished.
   void wake();
 
@@ -80,10 +83,11 @@ class OutputQueue {
   // Items behind the head that are known to be neither a sample nor an end: they need not be looked
   // at again for each frame before them.
   std::size_t plain_ = 0;
-  int waiting_ = 0;     // threads in put() that find no room
-  int draining_ = 0;    // threads in wait_until_drained()
-  gsize bytes_ = 0;     // of the frames in items_
-  bool taken_ = false;  // an item is out and not done()
+  int waiting_ = 0;         // threads in put() that find no room
+  int draining_ = 0;        // threads in wait_until_drained()
+  std::size_t frames_ = 0;  // in items_
+  gsize bytes_ = 0;         // of them
+  bool taken_ = false;      // an item is out and not done()
   GstFlowReturn flow_ = GST_FLOW_OK;
   bool closed_ = false;
 };

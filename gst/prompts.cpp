@@ -41,17 +41,19 @@ double clamped_score(double score) { return std::isnan(score) ? 0 : std::clamp(s
 
 // NaN stays NaN.
 double clamped(double coordinate) { return std::clamp(coordinate, 0.0, 1.0); }
+Point clamped(const Point &point) { return {clamped(point.x), clamped(point.y)}; }
+bool is_nan(const Point &point) { return std::isnan(point.x) || std::isnan(point.y); }
 
 // Adds one prompt's result to `out`.
 class Adder {
  public:
-  Adder(const std::string &text, int position, Assembled &out)
-      : text_(text), position_(position), out_(out) {}
+  Adder(const std::string &text, int position, const FrameView &view, Assembled &out)
+      : text_(text), position_(position), view_(view), out_(out) {}
 
   void operator()(const CaptionResult &result) { out_.analysis.caption = valid_utf8(result.text); }
 
   void operator()(const QueryResult &result) {
-    out_.analysis.answers.push_back({text_, valid_utf8(result.answer)});
+    out_.analysis.answers.push_back({text_, valid_utf8(result.answer), reasoning_of(result)});
   }
 
   void operator()(const DetectResult &result) {
@@ -62,7 +64,7 @@ class Adder {
       if (box.x_min < box.x_max && box.y_min < box.y_max) {
         out_.analysis.objects.push_back({.label = text_,
                                          .score = clamped_score(found.score),
-                                         .box = box,
+                                         .box = view_.to_frame(box),
                                          .label_id = position_});
       } else {
         ++out_.discarded;
@@ -72,16 +74,16 @@ class Adder {
 
   void operator()(const PointResult &result) {
     for (const ScoredPoint &found : result.points) {
-      const Point point{clamped(found.point.x), clamped(found.point.y)};
-      if (std::isnan(point.x) || std::isnan(point.y)) {
+      const Point point = clamped(found.point);
+      if (is_nan(point)) {
         ++out_.discarded;
       } else {
-        out_.analysis.points.push_back({text_, clamped_score(found.score), point});
+        out_.analysis.points.push_back({text_, clamped_score(found.score), view_.to_frame(point)});
       }
     }
   }
 
-  // Nothing asks for gazes yet, so one is an answer to something else.
+  // Gazes are asked for by face; this one is an answer to something else.
   void operator()(const GazeResult &) {
     throw Error(ErrorKind::kFailed, "The model answered with a gaze that was not asked for.");
   }
@@ -89,26 +91,43 @@ class Adder {
   void operator()(const FaceGazeResult &result) {
     for (const FaceGaze &found : result.faces) {
       if (!found.gaze) continue;
-      const Point from{clamped(found.eyes.x), clamped(found.eyes.y)};
-      const Point to{clamped(found.gaze->x), clamped(found.gaze->y)};
-      if (std::isnan(from.x + from.y + to.x + to.y)) {
+      const Point from = clamped(found.eyes), to = clamped(*found.gaze);
+      if (is_nan(from) || is_nan(to)) {
         ++out_.discarded;
       } else {
-        out_.analysis.gaze.push_back({from, to});
+        out_.analysis.gaze.push_back({view_.to_frame(from), view_.to_frame(to)});
       }
     }
   }
 
  private:
+  std::optional<Reasoning> reasoning_of(const QueryResult &result) {
+    if (!result.reasoning) return std::nullopt;
+    Reasoning reasoning{valid_utf8(result.reasoning->text), {}};
+    for (const Grounding &found : result.reasoning->grounding) {
+      Grounding &grounding =
+          reasoning.grounding.emplace_back(Grounding{found.start_idx, found.end_idx, {}});
+      for (const Point &place : found.points) {
+        const Point point = clamped(place);
+        if (is_nan(point)) {
+          ++out_.discarded;
+        } else {
+          grounding.points.push_back(view_.to_frame(point));
+        }
+      }
+    }
+    return reasoning;
+  }
+
   const std::string &text_;
   const int position_;
+  const FrameView &view_;
   Assembled &out_;
 };
 
 }  // namespace
 
-PromptList make_prompts(const std::string &detect, const std::string &point,
-                        const std::string &query, std::optional<CaptionLength> caption) {
+PromptList make_prompts(const Questions &questions) {
   PromptList list;
   const auto add = [&list](Prompt prompt, std::string text, int position) {
     list.prompts.push_back(std::move(prompt));
@@ -116,17 +135,21 @@ PromptList make_prompts(const std::string &detect, const std::string &point,
     list.positions.push_back(position);
   };
   int position = 0;
-  for (const std::string &object : split(detect)) add(DetectPrompt{object}, object, position++);
+  for (const std::string &object : split(questions.detect))
+    add(DetectPrompt{object}, object, position++);
   position = 0;
-  for (const std::string &object : split(point)) add(PointPrompt{object}, object, position++);
-  if (const std::string question = valid_utf8(trimmed(query)); !question.empty()) {
-    add(QueryPrompt{.question = question}, question, 0);
+  for (const std::string &object : split(questions.point))
+    add(PointPrompt{object}, object, position++);
+  if (const std::string question = valid_utf8(trimmed(questions.query)); !question.empty()) {
+    add(QueryPrompt{question, questions.reasoning, {}}, question, 0);
   }
-  if (caption) add(CaptionPrompt{*caption}, {}, 0);
+  if (questions.caption) add(CaptionPrompt{*questions.caption}, {}, 0);
+  if (questions.gaze) add(FaceGazePrompt{}, {}, 0);
   return list;
 }
 
-Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &results) {
+Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &results,
+                   const FrameView &view) {
   if (results.size() != asked.prompts.size()) {
     throw Error(ErrorKind::kFailed, "The model answered " + std::to_string(results.size()) +
                                         " of " + std::to_string(asked.prompts.size()) +
@@ -139,7 +162,7 @@ Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &res
       throw Error(ErrorKind::kFailed, "The model answered prompt " + std::to_string(i) +
                                           " with another kind of result.");
     }
-    std::visit(Adder(asked.texts[i], asked.positions[i], out), results[i]);
+    std::visit(Adder(asked.texts[i], asked.positions[i], view, out), results[i]);
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "frame_view.h"
 #include "gstmoondreammeta.h"
 #include "types.h"
 
@@ -22,18 +23,28 @@ struct PromptList {
   bool empty() const { return prompts.empty(); }
 };
 
-// `detect` and `point` are comma-separated descriptions. Space around one is dropped, and so are
-// empty and repeated ones. An empty `query` asks nothing. Text that is not UTF-8 is made so.
-PromptList make_prompts(const std::string &detect, const std::string &point,
-                        const std::string &query, std::optional<CaptionLength> caption);
+// What a user asks.
+struct Questions {
+  std::string detect, point;  // comma-separated descriptions
+  std::string query;          // empty: asks nothing
+  bool reasoning = false;     // think before answering `query`
+  std::optional<CaptionLength> caption;
+  bool gaze = false;  // where each face looks
+};
+
+// In the order above. Space around a description is dropped, and so are empty and repeated ones.
+// Text that is not UTF-8 is made so.
+PromptList make_prompts(const Questions &questions);
 
 struct Assembled {
   FrameAnalysis analysis;     // only what the results say: labels, coordinates, texts; no ids
   std::size_t discarded = 0;  // boxes and points that are empty, inverted or not numbers
 };
 
-// Clamps coordinates and scores to [0, 1] and makes texts valid UTF-8.
-// Throws Error{kFailed} if the results do not fit the prompts.
-Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &results);
+// Clamps coordinates to the picture that the model saw, takes them to the frame that it was made
+// of, clamps scores to [0, 1] and makes texts valid UTF-8. Throws Error{kFailed} if the results do
+// not fit the prompts.
+Assembled assemble(const PromptList &asked, const std::vector<PromptResult> &results,
+                   const FrameView &view = FrameView::whole(1, 1));
 
 }  // namespace moondream

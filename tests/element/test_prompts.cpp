@@ -7,35 +7,42 @@
 namespace moondream {
 namespace {
 
-TEST(MakePrompts, DetectThenPointThenQueryThenCaption) {
-  const PromptList list = make_prompts("a,b", "c", "d?", CaptionLength::kLong);
-  ASSERT_EQ(list.prompts.size(), 5u);
+TEST(MakePrompts, DetectThenPointThenQueryThenCaptionThenGaze) {
+  const PromptList list = make_prompts({.detect = "a,b",
+                                        .point = "c",
+                                        .query = "d?",
+                                        .reasoning = true,
+                                        .caption = CaptionLength::kLong,
+                                        .gaze = true});
+  ASSERT_EQ(list.prompts.size(), 6u);
   EXPECT_EQ(std::get<DetectPrompt>(list.prompts[0]).object, "a");
   EXPECT_EQ(std::get<DetectPrompt>(list.prompts[1]).object, "b");
   EXPECT_EQ(std::get<PointPrompt>(list.prompts[2]).object, "c");
   EXPECT_EQ(std::get<QueryPrompt>(list.prompts[3]).question, "d?");
+  EXPECT_TRUE(std::get<QueryPrompt>(list.prompts[3]).reasoning);
+  EXPECT_TRUE(std::holds_alternative<FaceGazePrompt>(list.prompts[5]));
   EXPECT_EQ(std::get<CaptionPrompt>(list.prompts[4]).length, CaptionLength::kLong);
 }
 
 TEST(MakePrompts, SpaceEmptyAndRepeatedDescriptionsAreDropped) {
-  const PromptList list = make_prompts(" red car ,, \t,face,red car,", "", "  ", {});
+  const PromptList list = make_prompts({.detect = " red car ,, \t,face,red car,", .query = "  "});
   ASSERT_EQ(list.prompts.size(), 2u);
   EXPECT_EQ(list.texts, (std::vector<std::string>{"red car", "face"}));
   EXPECT_EQ(list.positions, (std::vector<int>{0, 1}));
 }
 
 TEST(MakePrompts, NothingAskedIsEmpty) {
-  EXPECT_TRUE(make_prompts("", "", "", {}).empty());
-  EXPECT_TRUE(make_prompts(" , ", ",", "\n", {}).empty());
+  EXPECT_TRUE(make_prompts({}).empty());
+  EXPECT_TRUE(make_prompts({.detect = " , ", .point = ",", .query = "\n"}).empty());
 }
 
 TEST(MakePrompts, TextIsMadeValidUtf8) {
-  const PromptList list = make_prompts("caf\xe9", "", "", {});
+  const PromptList list = make_prompts({.detect = "caf\xe9"});
   EXPECT_TRUE(g_utf8_validate(list.texts.at(0).c_str(), -1, nullptr));
 }
 
 FrameAnalysis detected(const Box &box, double score = 0.5) {
-  const PromptList asked = make_prompts("face", "", "", {});
+  const PromptList asked = make_prompts({.detect = "face"});
   return assemble(asked, {DetectResult{{{box, score}}}}).analysis;
 }
 
@@ -55,7 +62,7 @@ TEST(Assemble, WhatIsNoBoxIsDiscardedAndCounted) {
                          Box{0.5, 0.5, 0.5, 0.5}, Box{7, 0, 8, 1}, Box{-8, 0, -7, 1}}) {
     EXPECT_TRUE(detected(box).objects.empty());
   }
-  const PromptList asked = make_prompts("face", "eye", "", {});
+  const PromptList asked = make_prompts({.detect = "face", .point = "eye"});
   const Assembled both = assemble(asked, {DetectResult{{{{1, 0, 0, 1}, 0.5}, {{0, 0, 1, 1}, kNan}}},
                                           PointResult{{{{kNan, 0}, 0.5}, {{2, -1}, 0.5}}}});
   EXPECT_EQ(both.discarded, 2u);
@@ -67,7 +74,7 @@ TEST(Assemble, WhatIsNoBoxIsDiscardedAndCounted) {
 }
 
 TEST(Assemble, ResultsThatDoNotFitThePromptsAreFailures) {
-  const PromptList asked = make_prompts("face", "", "", {});
+  const PromptList asked = make_prompts({.detect = "face"});
   EXPECT_THROW(assemble(asked, {}), Error);
   EXPECT_THROW(assemble(asked, {CaptionResult{"hello"}}), Error);
   EXPECT_THROW(assemble(asked, {DetectResult{}, DetectResult{}}), Error);
