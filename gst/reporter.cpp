@@ -11,8 +11,8 @@ GstMessage *new_result_message(GstElement *element, const Sample &sample) {
   GstStructure *structure = to_structure(sample.analysis, "moondream-result");
   gst_structure_set(structure, "pts", G_TYPE_UINT64, sample.frame.pts, "running-time",
                     G_TYPE_UINT64, sample.frame.running_time, "stream-time", G_TYPE_UINT64,
-                    sample.frame.stream_time, "width", G_TYPE_INT, sample.frame.view.width, "height",
-                    G_TYPE_INT, sample.frame.view.height, nullptr);
+                    sample.frame.stream_time, "width", G_TYPE_INT, sample.frame.view.width,
+                    "height", G_TYPE_INT, sample.frame.view.height, nullptr);
   return gst_message_new_element(GST_OBJECT(element), structure);
 }
 
