@@ -33,6 +33,6 @@ guint gst_moondream_text_pad_frame(GstMoondreamTextPad *pad, const moondream::Te
 void gst_moondream_text_pad_flush_start(GstMoondreamTextPad *pad, GstEvent *event);
 void gst_moondream_text_pad_flush_stop(GstMoondreamTextPad *pad, GstEvent *event);
 
-// Before the pad is released: ends its stream, if it had one, with EOS, if its consumer takes that in
-// time, and deactivates it.
+// Before the pad is released: ends its stream, if it had one, with EOS, if its consumer takes that
+// in time, and deactivates it.
 void gst_moondream_text_pad_finish(GstMoondreamTextPad *pad);
