@@ -5,8 +5,8 @@
  *
  * Destroys the pixels of the objects and points that a buffer carries, and of fixed zones: in the
  * planes of the frame itself, in every raw format that moondreamfilter takes but NV12_10BE_8L128,
- * which GStreamer itself cannot write safely. Regions are grown to whole samples of chroma; nothing
- * outside of them changes by a bit.
+ * MT2110T and MT2110R, which GStreamer itself cannot write safely. Regions are grown to whole
+ * samples of chroma; nothing outside of them changes by a bit.
  *
  * It needs a moondreamfilter upstream, with any converters and scalers in between (not croppers or
  * flippers: results do not follow them), and fails closed: a frame of which too little is known is

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "frame_colour.h"
@@ -41,8 +42,9 @@ std::vector<std::uint16_t> unpacked_group(const Sheet &sheet, const std::array<T
 }  // namespace
 
 bool can_write(GstVideoFormat format) {
-  // By name: older versions do not have it.
-  return g_strcmp0(gst_video_format_to_string(format), "NV12_10BE_8L128") != 0;
+  // By name: older versions do not have them.
+  const std::string_view name = gst_video_format_to_string(format);
+  return name != "NV12_10BE_8L128" && name != "MT2110T" && name != "MT2110R";
 }
 
 GstCaps *writable_caps() {

@@ -22,9 +22,10 @@
 
 namespace moondream::redact {
 
-// Whether frames of `format` can be written. All can but NV12_10BE_8L128: GStreamer's function that
-// packs it writes behind the end of frames of some widths (seen in 1.22).
-// Thread-safety: safe.
+// Whether frames of `format` can be written. All can but three, for GStreamer's functions that pack
+// them: that of NV12_10BE_8L128 writes behind the end of frames of some widths (seen in 1.22),
+// those of MT2110T and MT2110R leave chroma of the last tile of some widths as it was (seen
+// in 1.26). Thread-safety: safe.
 bool can_write(GstVideoFormat format);
 
 // Raw video of all formats of GST_MOONDREAM_FRAME_FORMATS that can be written, for pad templates.

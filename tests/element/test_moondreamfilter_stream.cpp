@@ -213,7 +213,7 @@ TEST(MoondreamFilterStream, TheMemoryOfAFrameGoesThroughWhetherItIsSampledOrNot)
   }
 }
 
-// The frame itself goes downstream; what the model holds of it does not keep it from its pool.
+// The frame's memory goes downstream; what the model holds of it does not keep it from its pool.
 TEST(MoondreamFilterStream, ABufferOfAPoolComesBackWithItsMemory) {
   MockModel model;
   GstBufferPool *pool = gst_buffer_pool_new();
@@ -231,7 +231,7 @@ TEST(MoondreamFilterStream, ABufferOfAPoolComesBackWithItsMemory) {
     const GstMemory *memory = gst_buffer_peek_memory(in, 0);
     filter.push(BufferPtr(in));
     BufferPtr out = filter.pull();
-    EXPECT_EQ(out.get(), in);
+    EXPECT_EQ(gst_buffer_peek_memory(out.get(), 0), memory);
     ASSERT_TRUE(filter.wait_for_result());
     // The picture is made, so nobody but `out` holds the memory.
     out.reset();
@@ -372,7 +372,8 @@ TEST_F(HungConversion, HoldsUpNoFrameOfAsyncMode) {
   EXPECT_EQ(filter.pull_analysis().status, AnalysisStatus::kPending);
   ASSERT_TRUE(hung_.entered.wait());
   for (int i = 1; i < 100; ++i) {
-    EXPECT_EQ(filter.pass(i * GST_SECOND / 30).status, AnalysisStatus::kPending);
+    // A later sample may be taken meanwhile, on another thread of the engine.
+    EXPECT_NE(filter.pass(i * GST_SECOND / 30).status, AnalysisStatus::kFailed);
   }
 }
 
