@@ -7,8 +7,9 @@
 #include <cstdint>
 
 // One copy of a loop for each instruction set, chosen when the program starts. The loops are plain,
-// so that the compiler makes vector code of them.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// so that the compiler makes vector code of them. Not with ThreadSanitizer: it instruments what
+// chooses, which runs before the sanitizer itself is ready.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define MOONDREAM_CLONES \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
