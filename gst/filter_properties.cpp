@@ -5,19 +5,10 @@
 #include <utility>
 
 #include "filter_property_ids.h"
+#include "property_values.h"
 
 namespace moondream {
 namespace {
-
-std::string text_of(const GValue *value) {
-  const gchar *text = g_value_get_string(value);
-  return text ? text : "";
-}
-
-// Properties that were never set, or set to nothing, read as NULL.
-void set_text(GValue *value, const std::string &text) {
-  g_value_set_string(value, text.empty() ? nullptr : text.c_str());
-}
 
 void remake_prompts(FilterSettings &settings) {
   settings.prompts = std::make_shared<const PromptList>(make_prompts(settings.questions));

@@ -48,9 +48,4 @@ gint to_value(std::optional<CaptionLength> caption);
 std::optional<CaptionLength> to_caption(gint value);
 
 // Of every enumeration of this element but that.
-template <typename Enum>
-constexpr gint value_of(Enum value) {
-  return static_cast<gint>(value);
-}
-
 }  // namespace moondream

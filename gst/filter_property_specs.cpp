@@ -1,16 +1,9 @@
 #include "filter_properties.h"
 #include "filter_property_ids.h"
+#include "property_values.h"
 
 namespace moondream {
 namespace {
-
-// Registers an enumeration at the first call.
-template <std::size_t N>
-GType register_enum(const char *name, const GEnumValue (&values)[N]) {
-  const GType type = g_enum_register_static(name, values);
-  gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
-  return type;
-}
 
 GType precision_type() {
   static const GEnumValue values[] = {

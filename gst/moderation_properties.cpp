@@ -1,5 +1,7 @@
 #include "moderation_properties.h"
 
+#include "property_values.h"
+
 #include <string>
 #include <utility>
 
@@ -23,13 +25,6 @@ enum : guint {
   PROP_REPORT_LOCATION,
 };
 
-template <std::size_t N>
-GType register_enum(const char *name, const GEnumValue (&values)[N]) {
-  const GType type = g_enum_register_static(name, values);
-  gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
-  return type;
-}
-
 const GEnumValue actions[] = {{gint(Action::kMessage), "Only say so, on the bus", "message"},
                               {gint(Action::kCover), "Fill frames with a colour", "cover"},
                               {gint(Action::kDrop), "Drop frames", "drop"},
@@ -51,15 +46,6 @@ GType on_missing_type() {
       {0, nullptr, nullptr}};
   static const GType type = register_enum("GstMoondreamModerateOnMissing", values);
   return type;
-}
-
-std::string text_of(const GValue *value) {
-  const gchar *text = g_value_get_string(value);
-  return text ? text : "";
-}
-
-void set_text(GValue *value, const std::string &text) {
-  g_value_set_string(value, text.empty() ? nullptr : text.c_str());
 }
 
 void set_rules(ModerationSettings &settings, const GValue *array) {

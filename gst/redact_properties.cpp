@@ -1,5 +1,7 @@
 #include "redact_properties.h"
 
+#include "property_values.h"
+
 namespace moondream::redact {
 namespace {
 
@@ -26,19 +28,6 @@ enum : guint {
   kAuditLocation,
   kAuditRequired,
 };
-
-template <typename Enum>
-constexpr gint value_of(Enum value) {
-  return static_cast<gint>(value);
-}
-
-// Registers an enumeration at the first call.
-template <std::size_t N>
-GType register_enum(const char *name, const GEnumValue (&values)[N]) {
-  const GType type = g_enum_register_static(name, values);
-  gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
-  return type;
-}
 
 GType style_type() {
   static const GEnumValue values[] = {
@@ -85,16 +74,6 @@ GType source_type() {
     return registered;
   }();
   return type;
-}
-
-std::string text_of(const GValue *value) {
-  const gchar *text = g_value_get_string(value);
-  return text ? text : "";
-}
-
-// Properties that were never set, or set to nothing, read as NULL.
-void set_text(GValue *value, const std::string &text) {
-  g_value_set_string(value, text.empty() ? nullptr : text.c_str());
 }
 
 }  // namespace
