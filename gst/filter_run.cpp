@@ -105,13 +105,18 @@ GstFlowReturn FilterRun::chain(BufferPtr buffer) {
   if (!intake_.pictures()) return GST_FLOW_NOT_NEGOTIATED;
   if (ended_segment_ == segments_in_) return GST_FLOW_EOS;
   if (!started_) start();
+  if (is_sync()) {
+    const GstFlowReturn flow = wait_for_downstream();
+    if (flow != GST_FLOW_OK) return flow;
+  }
   QueuedFrame frame{.buffer = std::move(buffer),
                     .sample = nullptr,
                     .settings = settings_->get(),
                     .width = intake_.pictures()->width(),
                     .height = intake_.pictures()->height(),
-                    .arrived = std::chrono::steady_clock::now()};
-  frame.sample = sample_of(frame.buffer.get(), *frame.settings);
+                    .arrived = std::chrono::steady_clock::now(),
+                    .held_up = held_up_};
+  sample(frame);
   if (reporter_->failed()) return GST_FLOW_ERROR;
   if (is_sync()) return queue_->put({.event = nullptr, .frame = std::move(frame)});
   output_.hold(sampler_.newest());
@@ -119,28 +124,40 @@ GstFlowReturn FilterRun::chain(BufferPtr buffer) {
   return output_.frame(std::move(frame));
 }
 
-// Null: none is taken of this frame.
-std::shared_ptr<const Sample> FilterRun::sample_of(GstBuffer *buffer,
-                                                   const FilterSettings &settings) {
+// Notes when the frame is, and takes a sample of it if one is due.
+void FilterRun::sample(QueuedFrame &frame) {
+  GstBuffer *const buffer = frame.buffer.get();
+  const FilterSettings &settings = *frame.settings;
   const FrameIntake::Call call = intake_.call(buffer, settings, is_sync() ? 0 : qos_.throttle());
+  frame.running_time = call.running_time;
   if (is_sync()) {
     // Each frame takes its result along, so nothing has to be forgotten here.
     const auto has_place = [this] { return sampler_.in_flight() < max_pending_; };
     // If the stream ends meanwhile, the queue says so when the frame is put there.
-    if (!call.due || queue_->wait_until(has_place) != GST_FLOW_OK) return nullptr;
+    if (!call.due || queue_->wait_until(has_place) != GST_FLOW_OK) return;
   } else {
     if (call.anew) sampler_.forget();
-    if (!call.due || intake_.refused()) return nullptr;
+    if (!call.due || intake_.refused()) return;
     if (qos_.is_late(call.running_time)) {
       ++late_;
-      return nullptr;
+      return;
     }
   }
   // In sync mode motion is followed where frames leave, some time after this.
-  auto sample = intake_.take(buffer, settings, is_sync() ? nullptr : output_.known());
-  GST_LOG_OBJECT(element_, "sample %" G_GUINT64_FORMAT " of %" GST_PTR_FORMAT, sample->serial,
+  frame.sample = intake_.take(buffer, settings, is_sync() ? nullptr : output_.known());
+  GST_LOG_OBJECT(element_, "sample %" G_GUINT64_FORMAT " of %" GST_PTR_FORMAT, frame.sample->serial,
                  buffer);
-  return sample;
+}
+
+// Upstream may be as far ahead as frames lately had to wait for a result, so that a sink with the
+// pace of the clock does not have to wait for the next; and as far as LATENCY says, since such a
+// sink takes frames of a live source that much later.
+GstFlowReturn FilterRun::wait_for_downstream() {
+  const auto begin = std::chrono::steady_clock::now();
+  const GstFlowReturn flow =
+      queue_->wait_until_taken(live_ ? std::max(hold_.latency(), hold_.recent()) : hold_.recent());
+  held_up_ += std::chrono::steady_clock::now() - begin;
+  return flow;
 }
 
 bool FilterRun::serialized_event(EventPtr event) {
@@ -185,6 +202,7 @@ bool FilterRun::flush_stop(EventPtr event) {
   output_.flush();  // the task is paused
   reporter_->reset();
   eos_ = false;
+  flow_error_ = false;
   segments_out_ = segments_in_;  // the others were flushed
   ended_segment_ = kNoSegment;
   queue_->start();
@@ -196,10 +214,11 @@ bool FilterRun::enqueue(EventPtr event) {
   const bool is_eos = GST_EVENT_TYPE(event.get()) == GST_EVENT_EOS;
   const bool is_sticky =
       gst_event_type_get_flags(GST_EVENT_TYPE(event.get())) & GST_EVENT_TYPE_STICKY;
-  const GstFlowReturn flow = queue_->put({.event = std::move(event), .frame = {}});
+  GstFlowReturn flow = wait_for_downstream();
+  if (flow == GST_FLOW_OK) flow = queue_->put({.event = std::move(event), .frame = {}});
   if (flow == GST_FLOW_OK) return true;
   // A failed sticky event shows at the next frame. Behind EOS there is none.
-  if (is_eos && is_fatal(flow) && !reporter_->failed()) GST_ELEMENT_FLOW_ERROR(element_, flow);
+  if (is_eos && is_fatal(flow)) post_flow_error(flow);
   return is_sticky && !is_eos && flow != GST_FLOW_FLUSHING;
 }
 
@@ -243,17 +262,19 @@ void FilterRun::stop_stream(GstFlowReturn reason) {
   GST_DEBUG_OBJECT(element_, "stopping: %s", gst_flow_get_name(reason));
   queue_->stop(reason);
   if (!eos_ || !is_fatal(reason)) return;
-  if (!reporter_->failed()) GST_ELEMENT_FLOW_ERROR(element_, reason);
+  post_flow_error(reason);
   output_.event(EventPtr(gst_event_new_eos()));
 }
 
 void FilterRun::measure_hold(const QueuedFrame &frame) {
-  for (const auto &sample : {frame.sample, frame.next}) {
-    if (sample) ready_ = std::max(ready_, sample->finished_at);
-  }
+  if (frame.sample) ready_ = std::max(ready_, frame.sample->finished_at);
+  // That the sample after it came late because downstream takes its time is none of this.
+  const auto held_up = frame.next_held_up - frame.held_up;
+  if (frame.next) ready_ = std::max(ready_, frame.next->finished_at - held_up);
   const auto hold = std::max<std::chrono::nanoseconds>(ready_ - frame.arrived, {});
   if (hold_.declare(frame.settings->latency) && live_) post_latency();
-  const HoldMeter::News news = hold_.measure(static_cast<GstClockTime>(hold.count()));
+  const HoldMeter::News news =
+      hold_.measure(static_cast<GstClockTime>(hold.count()), frame.sample != nullptr);
   if (news.latency && live_) post_latency();
   if (news.exceeded) {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
@@ -283,6 +304,12 @@ void FilterRun::warn_about_propagation(const QueuedFrame &frame) {
 
 void FilterRun::post_latency() {
   gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
+}
+
+// That the application must hear of because upstream, which is at EOS, does not. Once.
+void FilterRun::post_flow_error(GstFlowReturn flow) {
+  if (reporter_->failed() || flow_error_.exchange(true)) return;
+  GST_ELEMENT_FLOW_ERROR(element_, flow);
 }
 
 // ---- Any thread ------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ namespace moondream {
 //
 // Sync: frames and serialized events go through an OutputQueue, from which a task of the source
 // pad pushes them in order, each sampled frame with its own result. So several samples can be in
-// flight, and the upstream thread waits for a place for the next.
+// flight, and the upstream thread waits for a place for the next. Where frames wait for nothing but
+// downstream, it waits for that, as it does in async mode.
 //
 // Threads: the upstream thread holds the sink pad's stream lock, the task that of the source pad.
 // A method says who may call it. Methods may throw unless they are noexcept.
@@ -72,12 +73,14 @@ class FilterRun {
   void warn_about_propagation(const QueuedFrame &frame);
   bool is_sync() const { return started_ && mode_ == FilterMode::kSync; }
   void start();
-  std::shared_ptr<const Sample> sample_of(GstBuffer *buffer, const FilterSettings &settings);
+  void sample(QueuedFrame &frame);
+  GstFlowReturn wait_for_downstream();
   bool set_caps(GstEvent *event);
   bool flush_stop(EventPtr event);
   bool enqueue(EventPtr event);
   GstFlowReturn output_frame(QueuedFrame frame);
   void stop_stream(GstFlowReturn reason);
+  void post_flow_error(GstFlowReturn flow);
   void measure_hold(const QueuedFrame &frame);
   void post_latency();
 
@@ -99,13 +102,15 @@ class FilterRun {
   std::atomic<bool> started_ = false;         // mode is resolved and the task, if any, runs
   std::atomic<bool> live_ = false;            // upstream, as of the first frame
   std::atomic<bool> eos_ = false;             // EOS is in the queue or went through
+  std::atomic<bool> flow_error_ = false;      // posted
   // The segment, counted as below, that downstream answered EOS in. Sync mode.
   static constexpr guint64 kNoSegment = G_MAXUINT64;
   std::atomic<guint64> ended_segment_ = kNoSegment;
 
   // Upstream thread only.
   FrameIntake intake_;
-  guint64 segments_in_ = 0;  // stream-start and segment events that came in
+  guint64 segments_in_ = 0;             // stream-start and segment events that came in
+  std::chrono::nanoseconds held_up_{};  // by downstream, so far. Sync mode
 
   // Upstream thread in async mode and before the first frame, then source pad task only.
   FrameOutput output_;

@@ -17,7 +17,8 @@
  * segment is cancelled. In sync mode a sampled frame leaves with its own result and the frames
  * behind it wait in order; what is in flight at EOS is awaited. A live pipeline is told how long
  * frames were kept at most, by a latency message whenever that grows by more than a quarter, or
- * what #moondreamfilter:latency declares.
+ * what #moondreamfilter:latency declares. A slow sink holds up upstream: no more frames wait for it
+ * alone than the model needs for its next result.
  *
  * The model sees what a player would show: pixels are made square, what a GstVideoCropMeta leaves
  * is cut out, and the orientation of the stream's tags is followed. Coordinates are fractions of

@@ -20,8 +20,10 @@ bool HoldMeter::declare(GstClockTime bound) {
   return true;
 }
 
-HoldMeter::News HoldMeter::measure(GstClockTime hold) {
+HoldMeter::News HoldMeter::measure(GstClockTime hold, bool sampled) {
   const std::lock_guard guard(lock_);
+  if (sampled) recent_ -= recent_ / 8;
+  recent_ = std::max(recent_, hold);
   longest_ = std::max(longest_, hold);
   News news;
   if (declared_ == 0) {
@@ -42,6 +44,11 @@ GstClockTime HoldMeter::latency() const {
 GstClockTime HoldMeter::longest() const {
   const std::lock_guard guard(lock_);
   return longest_;
+}
+
+GstClockTime HoldMeter::recent() const {
+  const std::lock_guard guard(lock_);
+  return recent_;
 }
 
 }  // namespace moondream

@@ -21,17 +21,20 @@ class HoldMeter {
   // True: the answer has changed.
   bool declare(GstClockTime bound);
 
-  // A frame leaves that had to wait for `hold`.
-  News measure(GstClockTime hold);
+  // A frame leaves that had to wait for `hold`. sampled: for a result of its own, too.
+  News measure(GstClockTime hold, bool sampled);
 
   // What frames wait here at most, as far as is known: for the answer to LATENCY.
   GstClockTime latency() const;
   GstClockTime longest() const;
+  // What they waited lately: the longest, less an eighth with each result since.
+  GstClockTime recent() const;
 
  private:
   mutable std::mutex lock_;  // protects all below
   GstClockTime declared_ = 0;
   GstClockTime longest_ = 0;
+  GstClockTime recent_ = 0;
   GstClockTime announced_ = 0;  // of longest_, what News told
   GstClockTime warned_ = 0;     // likewise, beyond declared_
 };

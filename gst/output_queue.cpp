@@ -11,6 +11,11 @@ gsize size_of(const QueueItem &item) {
 
 bool is_finished(const Sample &sample) { return sample.finished.load(std::memory_order_acquire); }
 
+// Whether a frame without a sample is to lie between two.
+bool interpolates(const FilterSettings &settings) {
+  return settings.propagate == Propagate::kInterpolate && !settings.prompts->empty();
+}
+
 // True if no sample behind this item has to do with the frames before it.
 bool is_end(const QueueItem &item) {
   if (!item.event) return item.frame.settings->prompts->empty();
@@ -32,19 +37,48 @@ bool OutputQueue::may_leave(QueueItem &head) {
   if (head.event) return true;
   QueuedFrame &frame = head.frame;
   if (frame.sample) return is_finished(*frame.sample);
-  const FilterSettings &settings = *frame.settings;
-  if (settings.propagate != Propagate::kInterpolate || settings.prompts->empty()) return true;
+  if (!interpolates(*frame.settings)) return true;
   for (; plain_ + 1 < items_.size(); ++plain_) {
     const QueueItem &item = items_[plain_ + 1];
     if (is_end(item)) return true;
     const auto &sample = item.frame.sample;
     if (!sample) continue;
     if (sample->frame.anew) return true;
-    if (is_finished(*sample)) frame.next = sample;
-    return is_finished(*sample);
+    if (!is_finished(*sample)) return false;
+    frame.next = sample;
+    frame.next_held_up = item.frame.held_up;
+    return true;
   }
   frame.crowded = waiting_ > 0;
   return waiting_ > 0 || draining_ > 0;
+}
+
+// Whether the items that wait for nothing but to be taken are enough. If so the head is one.
+bool OutputQueue::is_ahead(GstClockTime time) const {
+  std::size_t items = 0;
+  GstClockTime first = GST_CLOCK_TIME_NONE, last = GST_CLOCK_TIME_NONE;
+  const auto is_enough = [&] {
+    if (items < kMinAhead) return false;
+    // Without timestamps, and where they go back, their number has to do.
+    return first == GST_CLOCK_TIME_NONE || last < first || last - first >= time;
+  };
+  bool between = false;  // frames so far wait for the next sample
+  for (const QueueItem &item : items_) {
+    const Sample *sample = item.event ? nullptr : item.frame.sample.get();
+    if (sample && !is_finished(*sample)) return sample->frame.anew && is_enough();
+    ++items;
+    if (!item.event && GST_CLOCK_TIME_IS_VALID(item.frame.running_time)) {
+      last = item.frame.running_time;
+      if (first == GST_CLOCK_TIME_NONE) first = last;
+    }
+    if (sample || is_end(item)) {
+      between = false;
+    } else if (!item.event && interpolates(*item.frame.settings)) {
+      between = true;
+    }
+    if (!between && is_enough()) return true;
+  }
+  return false;
 }
 
 GstFlowReturn OutputQueue::put(QueueItem item) {
@@ -79,6 +113,12 @@ GstFlowReturn OutputQueue::wait_until_drained() {
   changed_.notify_all();
   changed_.wait(guard, [&] { return flow_ != GST_FLOW_OK || (items_.empty() && !taken_); });
   --draining_;
+  return flow_;
+}
+
+GstFlowReturn OutputQueue::wait_until_taken(GstClockTime ahead) {
+  std::unique_lock guard(lock_);
+  changed_.wait(guard, [&] { return flow_ != GST_FLOW_OK || !is_ahead(ahead); });
   return flow_;
 }
 

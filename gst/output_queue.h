@@ -22,10 +22,13 @@ struct QueuedFrame {
   std::shared_ptr<const Sample> sample;            // of this frame; null: none was taken
   std::shared_ptr<const FilterSettings> settings;  // in force at this frame
   int width = 0, height = 0;                       // pixels
+  GstClockTime running_time = GST_CLOCK_TIME_NONE;
   std::chrono::steady_clock::time_point arrived;
+  std::chrono::nanoseconds held_up{};  // upstream by downstream, before this frame
   // Filled in by take() for a frame without a sample whose settings propagate by interpolation: the
   // finished sample after it, or why there is none to wait for.
   std::shared_ptr<const Sample> next;
+  std::chrono::nanoseconds next_held_up{};  // held_up of its frame
   bool crowded = false;  // it would have come, but there is no room for the frames up to it
 };
 
@@ -40,18 +43,25 @@ struct QueueItem {
 // be interpolated waits for the next sample behind it to be finished, unless none can come: the
 // stream ends, flushes, gets another segment or other caps, begins anew or is not asked about; or
 // the queue is full or to be drained.
+//
+// It is there for what waits for results. Where items wait for nothing but to be taken, the thread
+// that puts is to wait, too: what upstream and the properties say comes behind all that is here.
 // Thread-safety: safe.
 class OutputQueue {
  public:
   // Frames wait for a result, and so do the ones behind them until the next sample is reached. More
   // than this many bytes of frames wait only if it is a single one: 40 frames of 1080p in I420.
   static constexpr gsize kMaxBytes = 128 << 20;
+  // So many may always be there: the threads do not have to take turns.
+  static constexpr std::size_t kMinAhead = 4;
 
-  // These three return what the stream is at: GST_FLOW_OK, or the reason for which nothing goes
+  // These four return what the stream is at: GST_FLOW_OK, or the reason for which nothing goes
   // in any more, set by stop(). They block until then or until:
   GstFlowReturn put(QueueItem item);                             // there is room for it
   GstFlowReturn wait_until(const std::function<bool()> &ready);  // `ready`, asked at each wake()
   GstFlowReturn wait_until_drained();                            // everything was taken and done
+  // Items that may leave are fewer than kMinAhead, or span less running time than `ahead`.
+  GstFlowReturn wait_until_taken(GstClockTime ahead);
 
   // Blocks until the head may leave and moves it to `item`; false once stopped. It counts as in the
   // queue until done().
@@ -75,6 +85,7 @@ class OutputQueue {
 
  private:
   bool may_leave(QueueItem &head);
+  bool is_ahead(GstClockTime time) const;
 
   mutable std::mutex lock_;  // protects all below; no other lock is taken with it held, but the
                              // sampler's by `ready`

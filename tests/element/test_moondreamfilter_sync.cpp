@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "filter_harness.h"
+#include "output_queue.h"
 
 namespace moondream {
 namespace {
@@ -332,6 +333,189 @@ TEST(MoondreamFilterSync, WhatDownstreamTakesIsNoneOfItsLatency) {
   go.open();
   for (int i = 0; i < 5; ++i) filter.pull();
   EXPECT_EQ(gst_harness_query_latency(filter.get()), before);
+}
+
+// Of a sink that takes nothing for now.
+class BlockedSink {
+ public:
+  explicit BlockedSink(GstPad *pad) : pad_(pad) {
+    probe_ = gst_pad_add_probe(
+        pad, GST_PAD_PROBE_TYPE_BUFFER,
+        [](GstPad *, GstPadProbeInfo *, gpointer data) {
+          auto *self = static_cast<BlockedSink *>(data);
+          self->reached_.open();
+          EXPECT_TRUE(self->go_.wait());
+          return GST_PAD_PROBE_OK;
+        },
+        this, nullptr);
+  }
+  ~BlockedSink() {
+    release();
+    gst_pad_remove_probe(pad_, probe_);
+  }
+
+  // Until a frame is there, which it does not take.
+  [[nodiscard]] bool wait() const { return reached_.wait(); }
+  void release() { go_.add(1); }
+
+ private:
+  GstPad *const pad_;
+  gulong probe_ = 0;
+  Gate reached_, go_;
+};
+
+// Frames that wait for nothing but downstream are none of a filter's: minutes of video would pass
+// before EOS or what a property says.
+TEST(MoondreamFilterSync, ASlowSinkHoldsUpUpstream) {
+  MockModel model;
+  FilterHarness filter(kSync);
+  BlockedSink sink(filter.get()->sinkpad);
+  constexpr std::size_t kFrames = 100;
+  Gate pushed;
+  std::thread upstream([&] {
+    for (std::size_t i = 0; i < kFrames; ++i) {
+      filter.push(i * GST_SECOND / 30);
+      pushed.open();
+    }
+  });
+  EXPECT_TRUE(sink.wait());
+  // One is at the sink.
+  EXPECT_TRUE(pushed.wait(1 + OutputQueue::kMinAhead));
+  // A claim that something does not happen can only be given a while to be wrong.
+  EXPECT_FALSE(pushed.wait(kFrames / 2, 100ms));
+  sink.release();
+  upstream.join();
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    EXPECT_EQ(GST_BUFFER_PTS(filter.pull().get()), i * GST_SECOND / 30);
+  }
+}
+
+// A sink takes frames of a live source later by what LATENCY says.
+TEST(MoondreamFilterSync, ASlowSinkHoldsUpALiveSourceNoSoonerThanLatencySays) {
+  MockModel model;
+  Properties properties = kSync;
+  properties.push_back({"latency", "2000000000"});
+  FilterHarness filter(properties);
+  gst_harness_set_live(filter.get(), TRUE);
+  BlockedSink sink(filter.get()->sinkpad);
+  Gate pushed;
+  std::thread upstream([&] {
+    for (int i = 0; i < 150; ++i) {
+      filter.push(i * GST_SECOND / 30);
+      pushed.open();
+    }
+  });
+  EXPECT_TRUE(sink.wait());
+  EXPECT_TRUE(pushed.wait(60)) << "two seconds";
+  EXPECT_FALSE(pushed.wait(75, 100ms)) << "no more than that";
+  sink.release();
+  upstream.join();
+  for (int i = 0; i < 150; ++i) filter.pull();
+}
+
+// Or a sink with the pace of the clock would have to wait for every result.
+TEST(MoondreamFilterSync, ASlowSinkLeavesTheModelTheTimeThatItLatelyTook) {
+  MockModel model;
+  model.next(after(400ms, answers()));
+  FilterHarness filter(kSync);
+  gst_harness_set_live(filter.get(), FALSE);
+  filter.push(0);
+  filter.pull();
+  BlockedSink sink(filter.get()->sinkpad);
+  Gate pushed;
+  std::thread upstream([&] {
+    for (int i = 1; i <= 20; ++i) {
+      filter.push(i * GST_SECOND / 30);
+      pushed.open();
+    }
+  });
+  EXPECT_TRUE(sink.wait());
+  EXPECT_TRUE(pushed.wait(12)) << "0.4 s";
+  sink.release();
+  upstream.join();
+  for (int i = 1; i <= 20; ++i) filter.pull();
+}
+
+// Events, too: a stream may be nothing but gaps for a while.
+TEST(MoondreamFilterSync, ASlowSinkHoldsUpGaps) {
+  MockModel model;
+  FilterHarness filter(kSync);
+  BlockedSink sink(filter.get()->sinkpad);
+  filter.push(0);
+  ASSERT_TRUE(sink.wait());
+  Gate pushed;
+  std::thread upstream([&] {
+    for (int i = 1; i < 100; ++i) {
+      filter.push_event(gst_event_new_gap(i * GST_SECOND / 30, GST_SECOND / 30));
+      pushed.open();
+    }
+  });
+  EXPECT_FALSE(pushed.wait(50, 100ms));
+  sink.release();
+  upstream.join();
+  EXPECT_TRUE(pushed.wait(99));
+}
+
+TEST(MoondreamFilterSync, WhatWaitsBehindASlowSinkEndsWithAFlushOrAStop) {
+  for (const bool flushes : {true, false}) {
+    MockModel model;
+    FilterHarness filter(kSync);
+    BlockedSink sink(filter.get()->sinkpad);
+    GstFlowReturn last = GST_FLOW_OK;
+    Gate pushed;
+    std::thread upstream([&] {
+      for (int i = 0; last == GST_FLOW_OK; ++i) {
+        last = filter.push(i * GST_SECOND / 30);
+        pushed.open();
+      }
+    });
+    ASSERT_TRUE(sink.wait());
+    EXPECT_TRUE(pushed.wait(1 + OutputQueue::kMinAhead));
+    // The sink itself is let go, as one does that is flushed; what is in the queue is not taken.
+    std::thread downstream([&] {
+      std::this_thread::sleep_for(10ms);
+      sink.release();
+    });
+    EXPECT_LT(time_of([&] {
+                if (flushes) {
+                  filter.push_event(gst_event_new_flush_start());
+                } else {
+                  gst_element_set_state(filter.element(), GST_STATE_NULL);
+                }
+                upstream.join();
+              }),
+              kStop);
+    downstream.join();
+    EXPECT_EQ(last, GST_FLOW_FLUSHING);
+  }
+}
+
+// Frames that are to be interpolated wait for a frame that upstream cannot bring meanwhile.
+TEST(MoondreamFilterSync, WhatDownstreamTakesBeforeTheNextSampleIsNoneOfItsLatencyEither) {
+  MockModel model;
+  Gate go;
+  model.next(answers());
+  model.next(hangs_until(go));
+  Properties properties = kSync;
+  properties.push_back({"propagate", "interpolate"});
+  FilterHarness filter(properties);
+  BlockedSink sink(filter.get()->sinkpad);
+  const auto whole = time_of([&] {
+    filter.push(0);
+    EXPECT_TRUE(sink.wait());
+    // The sample at 15 is late, so frames get in behind it.
+    for (int i = 1; i < 19; ++i) filter.push(i * GST_SECOND / 30);
+    go.open();
+    std::thread upstream([&] {
+      for (int i = 19; i <= 30; ++i) filter.push(i * GST_SECOND / 30);
+    });
+    std::this_thread::sleep_for(1s);
+    sink.release();
+    for (int i = 0; i <= 30; ++i) filter.pull();
+    upstream.join();
+  });
+  // Of the second at most half is lost until the threads are where they wait.
+  EXPECT_LT(filter.stat("hold-max"), static_cast<guint64>((whole - 500ms) / 1ns));
 }
 
 TEST(MoondreamFilterSync, AutoIsSyncBehindASourceThatIsNotLive) {

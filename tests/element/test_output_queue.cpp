@@ -71,17 +71,22 @@ TEST(OutputQueue, StopEndsAllWaitingWithItsReason) {
   OutputQueue queue;
   auto never = std::make_shared<Sample>();
   queue.put(frame(1, never, OutputQueue::kMaxBytes));
-  GstFlowReturn put = GST_FLOW_OK, ready = GST_FLOW_OK, drained = GST_FLOW_OK;
+  OutputQueue ahead;
+  for (guint64 i = 0; i < OutputQueue::kMinAhead; ++i) ahead.put(frame(i));
+  GstFlowReturn put = GST_FLOW_OK, ready = GST_FLOW_OK, drained = GST_FLOW_OK, room = GST_FLOW_OK;
   guint64 taken = 0;
   std::thread a([&] { put = queue.put(frame(2)); });
   std::thread b([&] { ready = queue.wait_until([] { return false; }); });
   std::thread c([&] { drained = queue.wait_until_drained(); });
   std::thread d([&] { taken = take_offset(queue); });
+  std::thread e([&] { room = ahead.wait_until_taken(0); });
   queue.stop(GST_FLOW_EOS);
-  for (std::thread *thread : {&a, &b, &c, &d}) thread->join();
+  ahead.stop(GST_FLOW_EOS);
+  for (std::thread *thread : {&a, &b, &c, &d, &e}) thread->join();
   EXPECT_EQ(put, GST_FLOW_EOS);
   EXPECT_EQ(ready, GST_FLOW_EOS);
   EXPECT_EQ(drained, GST_FLOW_EOS);
+  EXPECT_EQ(room, GST_FLOW_EOS);
   EXPECT_EQ(taken, G_MAXUINT64);
   queue.start();
   EXPECT_EQ(queue.put(frame(3)), GST_FLOW_OK);
@@ -110,6 +115,100 @@ TEST(OutputQueue, IsDrainedWhenTheLastItemIsDone) {
   EXPECT_FALSE(drained.wait(1, 30ms)) << "it is still being pushed";
   queue.done();
   waiting.join();
+}
+
+// Whether a frame more would have to wait.
+bool is_held_up(OutputQueue &queue, GstClockTime ahead = 0) {
+  Gate taken;
+  std::thread upstream([&] {
+    EXPECT_EQ(queue.wait_until_taken(ahead), GST_FLOW_OK);
+    taken.open();
+  });
+  const bool waits = !taken.wait(1, 30ms);
+  // Nothing is in an empty queue that could be taken.
+  std::vector<QueueItem> items;
+  while (!taken.wait(1, 0ms) && queue.frames() > 0) {
+    QueueItem item;
+    queue.take(item);
+    queue.done();
+    items.push_back(std::move(item));
+  }
+  upstream.join();
+  return waits;
+}
+
+TEST(OutputQueue, WhatMayLeaveIsHeldUpByTheOneThatTakes) {
+  OutputQueue queue;
+  for (guint64 i = 1; i < OutputQueue::kMinAhead; ++i) queue.put(frame(i));
+  EXPECT_FALSE(is_held_up(queue));
+  queue.put(frame(OutputQueue::kMinAhead));
+  EXPECT_TRUE(is_held_up(queue));
+  EXPECT_EQ(queue.frames(), OutputQueue::kMinAhead - 1) << "one was taken";
+}
+
+TEST(OutputQueue, WhatWaitsForAResultIsNotHeldUp) {
+  OutputQueue queue;
+  auto sample = std::make_shared<Sample>();
+  for (guint64 i = 1; i < OutputQueue::kMinAhead; ++i) queue.put(frame(i));
+  queue.put(frame(100, sample));
+  for (guint64 i = 101; i < 200; ++i) queue.put(frame(i));
+  EXPECT_FALSE(is_held_up(queue));
+  sample->finished = true;
+  queue.wake();
+  EXPECT_TRUE(is_held_up(queue));
+}
+
+TEST(OutputQueue, WhatMayLeaveMaySpanTheTimeThatIsAskedFor) {
+  const auto fill = [](OutputQueue &queue, int frames, GstClockTime since) {
+    for (int i = 0; i < frames; ++i) {
+      QueueItem item = frame(static_cast<guint64>(i));
+      item.frame.running_time = since + static_cast<GstClockTime>(i) * GST_MSECOND;
+      queue.put(std::move(item));
+    }
+  };
+  OutputQueue queue;
+  fill(queue, 20, 0);
+  EXPECT_FALSE(is_held_up(queue, 20 * GST_MSECOND)) << "19 ms";
+  EXPECT_TRUE(is_held_up(queue, 19 * GST_MSECOND));
+  EXPECT_FALSE(is_held_up(queue, 19 * GST_MSECOND)) << "one was taken";
+
+  OutputQueue back;
+  fill(back, 10, GST_SECOND);
+  fill(back, 1, 0);
+  EXPECT_TRUE(is_held_up(back, GST_SECOND)) << "times that go back span nothing";
+
+  OutputQueue none;
+  for (guint64 i = 0; i < 10; ++i) none.put(frame(i));
+  EXPECT_TRUE(is_held_up(none, GST_SECOND)) << "nor do none";
+}
+
+// What interpolates waits for the next sample: until then upstream must go on.
+TEST(OutputQueue, WhatIsToBeInterpolatedIsHeldUpWhenItsNextSampleIsThere) {
+  const auto between = [](guint64 offset) {
+    QueueItem item = frame(offset);
+    FilterSettings settings;
+    settings.propagate = Propagate::kInterpolate;
+    settings.prompts = std::make_shared<const PromptList>(PromptList{.prompts = {CaptionPrompt{}}});
+    item.frame.settings = std::make_shared<const FilterSettings>(settings);
+    return item;
+  };
+  for (const bool ends : {false, true}) {
+    OutputQueue queue;
+    for (guint64 i = 0; i < 10; ++i) queue.put(between(i));
+    EXPECT_FALSE(is_held_up(queue));
+    if (ends) {
+      queue.put({.event = EventPtr(gst_event_new_eos()), .frame = {}});
+    } else {
+      auto next = std::make_shared<Sample>();
+      QueueItem item = between(10);
+      item.frame.sample = next;
+      queue.put(std::move(item));
+      EXPECT_FALSE(is_held_up(queue));
+      next->finished = true;
+      queue.wake();
+    }
+    EXPECT_TRUE(is_held_up(queue));
+  }
 }
 
 }  // namespace
