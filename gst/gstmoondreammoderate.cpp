@@ -36,7 +36,9 @@
  * ends.
  *
  * Frames are covered in their own memory, which is copied only if others hold it, and pass as they
- * are where nothing is covered. In place of a dropped frame goes a gap of its duration.
+ * are where nothing is covered. In place of a dropped frame goes a gap of its duration. Every raw
+ * format that moondreamfilter takes is taken but NV12_10BE_8L128, MT2110T and MT2110R, which
+ * GStreamer itself cannot write safely.
  *
  * ## Example launch lines
  * |[
@@ -67,7 +69,6 @@
 
 #include "analysis_json.h"
 #include "gstmoondreamerror.h"
-#include "gstmoondreamframe.h"
 #include "gstmoondreammeta.h"
 #include "line_output.h"
 #include "mapped_frame.h"
@@ -78,6 +79,7 @@
 #include "moderation_settings.h"
 #include "pointers.h"
 #include "redact_planes.h"
+#include "writable_formats.h"
 
 namespace moderation = moondream::moderation;
 using moderation::Action;
@@ -139,13 +141,6 @@ struct _GstMoondreamModerate {
 G_DEFINE_FINAL_TYPE(GstMoondreamModerate, gst_moondream_moderate, GST_TYPE_BASE_TRANSFORM)
 GST_ELEMENT_REGISTER_DEFINE(moondreammoderate, "moondreammoderate", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_MODERATE)
-
-static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS,
-                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
-static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS,
-                            GST_STATIC_CAPS(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)));
 
 static guint moderation_signal;
 
@@ -427,8 +422,7 @@ static void gst_moondream_moderate_class_init(GstMoondreamModerateClass *klass) 
       element_class, "Moondream moderation", "Filter/Effect/Video",
       "Reports, covers or drops frames that show what must not be shown",
       "The gst-moondream developers");
-  gst_element_class_add_static_pad_template(element_class, &sink_template);
-  gst_element_class_add_static_pad_template(element_class, &src_template);
+  moondream::add_pad_templates(element_class, moondream::writable_caps());
 
   GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS(klass);
   transform_class->start = gst_moondream_moderate_start;

@@ -8,7 +8,8 @@
  * text at the bottom. Lines and letters are sized so that they are legible from 320x240 to 4K, and
  * for pixels that are not square.
  *
- * It needs a moondreamfilter upstream and works on every raw format that the filter takes, whatever
+ * It needs a moondreamfilter upstream and works on every raw format that the filter takes but
+ * NV12_10BE_8L128, MT2110T and MT2110R, which GStreamer itself cannot write safely, whatever
  * elements (converters, scalers, rate changers) are in between. It never runs a model. Only the
  * pixels that a drawing covers are written, and a result that does not change is rendered once,
  * however many frames carry it. A buffer that carries nothing to draw passes as it is: not copied
@@ -39,16 +40,17 @@
 #include <utility>
 
 #include "gstmoondreamerror.h"
-#include "gstmoondreamframe.h"
 #include "gstmoondreammeta.h"
+#include "mapped_frame.h"
 #include "overlay_analysis.h"
 #include "overlay_blend.h"
 #include "overlay_composition.h"
 #include "overlay_scene.h"
 #include "pointers.h"
+#include "writable_formats.h"
 
-using moondream::FrameError;
 using moondream::guarded;
+using moondream::MappedFrame;
 using moondream::QueryPtr;
 using moondream::overlay::attach_composition;
 using moondream::overlay::BlendPlan;
@@ -120,15 +122,10 @@ GST_ELEMENT_REGISTER_DEFINE(moondreamoverlay, "moondreamoverlay", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_OVERLAY)
 
 // The first with drawings beside the pixels: preferred where both are possible.
-#define OVERLAY_CAPS                                                                          \
-  GST_VIDEO_CAPS_MAKE_WITH_FEATURES(GST_CAPS_FEATURE_MEMORY_SYSTEM_MEMORY                     \
-                                    ", " GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION, \
-                                    GST_MOONDREAM_FRAME_FORMATS)                              \
-  "; " GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS)
-static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(OVERLAY_CAPS));
-static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(OVERLAY_CAPS));
+static GstCaps *overlay_caps() {
+  GstCaps *caps = moondream::writable_caps();
+  return gst_caps_merge(with_composition(caps), caps);
+}
 
 // ---- Properties ------------------------------------------------------------------------------
 
@@ -341,11 +338,8 @@ static GstFlowReturn gst_moondream_overlay_transform_ip(GstBaseTransform *transf
   State *state = GST_MOONDREAM_OVERLAY(transform)->state;
   if (!state->drawing) return GST_FLOW_OK;
   return guarded(GST_ELEMENT(transform), "drawing on the frame", GST_FLOW_ERROR, [&] {
-    GstVideoFrame frame;
-    if (!gst_video_frame_map(&frame, &state->info, buffer, GST_MAP_READWRITE))
-      throw FrameError("A video frame's memory cannot be written");
-    state->plan.blend(&frame);
-    gst_video_frame_unmap(&frame);
+    MappedFrame frame(state->info, buffer, GST_MAP_READWRITE);
+    state->plan.blend(frame.get());
     return GST_FLOW_OK;
   });
 }
@@ -451,8 +445,7 @@ static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
       element_class, "Moondream overlay", "Filter/Editor/Video",
       "Draws boxes, points, gaze, captions and answers of moondreamfilter",
       "The gst-moondream developers");
-  gst_element_class_add_static_pad_template(element_class, &sink_template);
-  gst_element_class_add_static_pad_template(element_class, &src_template);
+  moondream::add_pad_templates(element_class, overlay_caps());
 
   GstBaseTransformClass *transform_class = GST_BASE_TRANSFORM_CLASS(klass);
   transform_class->transform_caps = gst_moondream_overlay_transform_caps;

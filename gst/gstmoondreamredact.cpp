@@ -54,10 +54,10 @@
 #include "gstmoondreammeta.h"
 #include "line_output.h"
 #include "pointers.h"
-#include "redact_planes.h"
 #include "redact_properties.h"
 #include "redact_run.h"
 #include "redact_settings.h"
+#include "writable_formats.h"
 
 using moondream::BufferPtr;
 using moondream::Error;
@@ -340,12 +340,7 @@ static void gst_moondream_redact_class_init(GstMoondreamRedactClass *klass) {
 
   moondream::redact::install_properties(object_class);
   moondream::register_analysis_meta();
-  GstCaps *caps = moondream::redact::writable_caps();
-  gst_element_class_add_pad_template(
-      element_class, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
-  gst_element_class_add_pad_template(
-      element_class, gst_pad_template_new("src", GST_PAD_SRC, GST_PAD_ALWAYS, caps));
-  gst_caps_unref(caps);
+  moondream::add_pad_templates(element_class, moondream::writable_caps());
   gst_element_class_set_static_metadata(
       element_class, "Moondream redaction", "Filter/Effect/Video",
       "Destroys the pixels of what moondreamfilter saw, and fails closed",

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "frame_colour.h"
 #include "frame_rows.h"
 #include "gstmoondreamerror.h"
-#include "gstmoondreamframe.h"
 #include "mapped_frame.h"
 #include "pointers.h"
 #include "redact_cells.h"
 #include "redact_samples.h"
+#include "writable_formats.h"
 
 namespace moondream::redact {
 namespace {
@@ -40,27 +39,6 @@ std::vector<std::uint16_t> unpacked_group(const Sheet &sheet, const std::array<T
 }
 
 }  // namespace
-
-bool can_write(GstVideoFormat format) {
-  // By name: older versions do not have them.
-  const std::string_view name = gst_video_format_to_string(format);
-  return name != "NV12_10BE_8L128" && name != "MT2110T" && name != "MT2110R";
-}
-
-GstCaps *writable_caps() {
-  GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS));
-  const GValue *all = gst_structure_get_value(gst_caps_get_structure(caps, 0), "format");
-  GValue writable = G_VALUE_INIT;
-  g_value_init(&writable, GST_TYPE_LIST);
-  for (guint i = 0; i < gst_value_list_get_size(all); ++i) {
-    const GValue *name = gst_value_list_get_value(all, i);
-    if (can_write(gst_video_format_from_string(g_value_get_string(name))))
-      gst_value_list_append_value(&writable, name);
-  }
-  gst_caps_set_value(caps, "format", &writable);
-  g_value_unset(&writable);
-  return caps;
-}
 
 PlaneWriter::PlaneWriter(const GstVideoInfo &info) : info_(info), layout_(info) {
   if (!can_write(GST_VIDEO_INFO_FORMAT(&info)))

@@ -22,22 +22,12 @@
 
 namespace moondream::redact {
 
-// Whether frames of `format` can be written. All can but three, for GStreamer's functions that pack
-// them: that of NV12_10BE_8L128 writes behind the end of frames of some widths (seen in 1.22),
-// those of MT2110T and MT2110R leave chroma of the last tile of some widths as it was (seen
-// in 1.26). Thread-safety: safe.
-bool can_write(GstVideoFormat format);
-
-// Raw video of all formats of GST_MOONDREAM_FRAME_FORMATS that can be written, for pad templates.
-// Transfer full. Thread-safety: safe.
-GstCaps *writable_caps();
-
 // Writes to frames of one GstVideoInfo. All frames are mapped READWRITE by MappedFrame with that
 // info, which has checked that their memory is as large as it should be.
 // Thread-safety: one thread at a time; it keeps scratch memory.
 class PlaneWriter {
  public:
-  // Throws FrameError if the format cannot be written.
+  // Throws FrameError if can_write() is false for the format.
   explicit PlaneWriter(const GstVideoInfo &info);
 
   // `rgb`: 0xRRGGBB, shown with the frame's matrix and range. Opaque where the format has alpha. A

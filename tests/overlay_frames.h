@@ -9,10 +9,12 @@
 #include <string>
 #include <vector>
 
+#include "writable_formats.h"
+
 namespace moondream::test {
 
-// Every raw format of the GStreamer that this runs on, as the pad templates list them. Starts
-// GStreamer, for the names of tests are wanted before main() does.
+// Every raw format of the GStreamer that this runs on. Starts GStreamer, for the names of tests are
+// wanted before main() does.
 inline std::vector<GstVideoFormat> all_formats() {
   gst_init(nullptr, nullptr);
   GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL));
@@ -22,6 +24,13 @@ inline std::vector<GstVideoFormat> all_formats() {
     formats.push_back(
         gst_video_format_from_string(g_value_get_string(gst_value_list_get_value(list, i))));
   gst_caps_unref(caps);
+  return formats;
+}
+
+// Those that elements write, as their pad templates list them.
+inline std::vector<GstVideoFormat> writable_formats() {
+  std::vector<GstVideoFormat> formats = all_formats();
+  std::erase_if(formats, [](GstVideoFormat format) { return !can_write(format); });
   return formats;
 }
 

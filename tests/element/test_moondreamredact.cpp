@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "../overlay_frames.h"
 #include "filter_harness.h"
 
 namespace moondream {
@@ -112,6 +113,26 @@ BufferPtr malformed_frame() {
 }
 
 const Properties kNoMargin = {{"margin", "0"}, {"margin-growth", "0"}};
+
+// What their pad templates offer: GStreamer writes behind the end of some frames of the others.
+TEST(MoondreamWriters, TakeEveryFormatThatCanBeWritten) {
+  for (const char *name : {"moondreamredact", "moondreammoderate", "moondreamoverlay"}) {
+    const ElementPtr element(
+        GST_ELEMENT(gst_object_ref_sink(gst_element_factory_make(name, nullptr))));
+    for (const char *pad : {"sink", "src"}) {
+      GstCaps *taken = gst_pad_template_get_caps(gst_element_get_pad_template(element.get(), pad));
+      for (const GstVideoFormat format : test::all_formats()) {
+        const char *format_name = gst_video_format_to_string(format);
+        GstCaps *caps =
+            gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, format_name, nullptr);
+        EXPECT_EQ(gst_caps_can_intersect(taken, caps), can_write(format))
+            << name << " " << format_name;
+        gst_caps_unref(caps);
+      }
+      gst_caps_unref(taken);
+    }
+  }
+}
 
 // ---- What is known --------------------------------------------------------------------------
 
