@@ -10,6 +10,8 @@ FrameIntake::FrameIntake(FrameSampler &sampler) : sampler_(sampler) {
 bool FrameIntake::set_caps(GstCaps *caps) {
   GstVideoInfo info;
   if (!gst_video_info_from_caps(&info, caps)) return false;
+  // Nothing is known of another picture: whoever relies on results need not wait for the next tick.
+  owed_ = owed_ || pictures_;
   pictures_ = std::make_shared<PictureMaker>(info);
   return true;
 }

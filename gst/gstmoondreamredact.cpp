@@ -11,16 +11,18 @@
  * It needs a moondreamfilter upstream, with any converters and scalers in between (not croppers or
  * flippers: results do not follow them), and fails closed: a frame of which too little is known is
  * covered as a whole, or what #moondreamredact:on-missing says. That is the case where no result
- * was found on it, where the result is pending (as it is at the start and after seeks), failed, or
- * older than #moondreamredact:max-age. A frame that cannot be mapped is an error and does not
+ * was found on it, where the result is pending (as it is at the start and after seeks), failed,
+ * older than #moondreamredact:max-age, or about a frame before new caps. A frame that cannot be mapped is an error and does not
  * leave. A frame on which there is nothing to redact passes as it is: not copied and not made
  * writable.
  *
  * What a detector finds on one frame was there before it. With #moondreamredact:hold-before frames
  * wait, so that a result also covers the frames just before the one that it is about, and the way
  * of an object from one result to the next. Set it to at least the period of the filter's
- * sample-rate; in the filter's async mode, add what a result takes. The element tells it as latency
- * and keeps at most #moondreamredact:max-bytes of frames.
+ * sample-rate; in the filter's async mode, add what a result takes. Then, in sync mode, nothing
+ * shows that two samples found, nor on the frames between them, as far as it went straight from the
+ * one place to the other. Twice the period holds for what a sample in between missed, too. The
+ * element tells it as latency and keeps at most #moondreamredact:max-bytes of frames.
  *
  * The style solid leaves nothing of the picture. Of pixelate and blur the means of cells are left,
  * from which printed text in a known font, or a face among few candidates, may be guessed, the more

@@ -90,8 +90,10 @@ void find_moondream(GstBuffer *buffer, const Settings &settings, const Wanted &w
   findings->status = to_string(analysis->status);
   findings->serial = analysis->serial;
   findings->moves = analysis->status == AnalysisStatus::kPredicted;
-  if (analysis->status != AnalysisStatus::kFresh && GST_CLOCK_TIME_IS_VALID(analysis->age))
-    findings->age = analysis->age;
+  if (analysis->status != AnalysisStatus::kFresh) {
+    findings->age_is_unknown = !GST_CLOCK_TIME_IS_VALID(analysis->age);
+    if (!findings->age_is_unknown) findings->age = analysis->age;
+  }
   for (const AnalysisObject &object : analysis->objects)
     add(findings, wanted,
         {.box = object.box, .label = object.label, .score = object.score, .id = object.id});
@@ -100,7 +102,8 @@ void find_moondream(GstBuffer *buffer, const Settings &settings, const Wanted &w
         {.box = {point.point.x, point.point.y, point.point.x, point.point.y},
          .is_point = true,
          .label = point.label,
-         .score = point.score});
+         .score = point.score,
+         .id = point.id});
 }
 
 // True if the buffer has any.

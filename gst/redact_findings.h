@@ -43,7 +43,8 @@ struct Findings {
   guint64 serial = 0;            // of the result; 0: of this frame only
   bool moves = false;            // boxes were predicted for this very frame
   GstClockTime age = 0;          // of the result; 0 if unknown
-  std::vector<Finding> found;    // what labels, scores and sizes let through
+  bool age_is_unknown = false;
+  std::vector<Finding> found;  // what labels, scores and sizes let through
 };
 
 // Reads the metas of `buffer`, a frame of `info`.

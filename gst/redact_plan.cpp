@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace moondream::redact {
 namespace {
 
-// Objects that moved further than so many times their longer side between two results are taken for
-// two objects, unless their ids say otherwise.
-constexpr double kFarthest = 2;
+// An object that two results show with the same id and at least this IoU is one that stayed.
+constexpr double kStayed = 0.3;
+// How many times its longer side an object may have moved to where another seems to have stayed.
+constexpr double kFarthest = 4;
 
 // A pixel position far outside of every frame is as good as one still farther.
 int to_pixel(double value) { return static_cast<int>(std::clamp(value, -1e6, 1e6)); }
@@ -26,6 +29,22 @@ double seconds(GstClockTime time) {
 Box around(const Box &a, const Box &b) {
   return {std::min(a.x_min, b.x_min), std::min(a.y_min, b.y_min), std::max(a.x_max, b.x_max),
           std::max(a.y_max, b.y_max)};
+}
+
+double iou(const Box &a, const Box &b) {
+  const double width = std::min(a.x_max, b.x_max) - std::max(a.x_min, b.x_min);
+  const double height = std::min(a.y_max, b.y_max) - std::max(a.y_min, b.y_min);
+  if (width <= 0 || height <= 0) return 0;
+  const auto area = [](const Box &box) {
+    return (box.x_max - box.x_min) * (box.y_max - box.y_min);
+  };
+  return width * height / (area(a) + area(b) - width * height);
+}
+
+// Between the middles.
+double distance(const Box &a, const Box &b) {
+  return std::hypot((a.x_min + a.x_max - b.x_min - b.x_max) / 2,
+                    (a.y_min + a.y_max - b.y_min - b.y_max) / 2);
 }
 
 }  // namespace
@@ -62,34 +81,81 @@ void Plan::add_findings(const Findings &findings, GstClockTime distance) {
          .age = distance});
 }
 
-void Plan::add_between(const Findings &before, GstClockTime since, const Findings &after,
-                       GstClockTime until) {
-  for (const Finding &next : after.found) {
-    const Finding *nearest = nullptr;
-    double least = 0;
-    for (const Finding &last : before.found) {
-      if (last.is_point != next.is_point || last.label != next.label) continue;
-      const double x = (last.box.x_min + last.box.x_max - next.box.x_min - next.box.x_max) / 2;
-      const double y = (last.box.y_min + last.box.y_max - next.box.y_min - next.box.y_max) / 2;
-      const double side = std::max({last.box.x_max - last.box.x_min,
-                                    last.box.y_max - last.box.y_min, 2 * settings_.point_radius});
-      const bool same = last.id != 0 && last.id == next.id;
-      const double distance = same ? -1 : std::hypot(x, y);
-      if (!same && distance > kFarthest * side) continue;
-      if (!nearest || distance < least) {
-        nearest = &last;
-        least = distance;
-      }
+// ---- Ways ------------------------------------------------------------------------------------
+
+void Plan::add_ways(std::span<const Sighting> before, std::span<const Sighting> after, bool exact) {
+  if (before.empty() || after.empty()) return;
+  add_ways_of_ids(before, after, exact);
+  if (!exact) add_possible_ways(before.front(), after.front());
+}
+
+void Plan::add_way(const Finding &last, const Sighting &before, const Finding &next,
+                   const Sighting &after) {
+  add({.region =
+           region_of(next, around(last.box, next.box), std::min(before.distance, after.distance)),
+       .why = "between",
+       .label = next.label,
+       .score = next.score,
+       .serial = after.findings->serial,
+       .age = after.distance});
+}
+
+// From where each was seen last to where it is seen next.
+void Plan::add_ways_of_ids(std::span<const Sighting> before, std::span<const Sighting> after,
+                           bool exact) {
+  std::unordered_map<guint, std::pair<const Finding *, const Sighting *>> next;
+  for (const Sighting &sighting : after)
+    for (const Finding &finding : sighting.findings->found)
+      if (finding.id != 0) next.try_emplace(finding.id, &finding, &sighting);
+  std::unordered_set<guint> done;
+  for (const Sighting &sighting : before) {
+    const bool here = exact && &sighting == &before.front();
+    for (const Finding &last : sighting.findings->found) {
+      if (last.id == 0 || !done.insert(last.id).second || here) continue;
+      const auto found = next.find(last.id);
+      if (found == next.end()) continue;
+      const auto [finding, place] = found->second;
+      add_way(last, sighting, *finding, *place);
     }
-    if (!nearest) continue;
-    add({.region = region_of(next, around(nearest->box, next.box), std::min(since, until)),
-         .why = "between",
-         .label = next.label,
-         .score = next.score,
-         .serial = after.serial,
-         .age = until});
   }
 }
+
+// Ids are guesses, and the faster things move the worse ones. Whatever seems to have stayed where
+// it was is taken for known; all else may be any of the rest.
+void Plan::add_possible_ways(const Sighting &before, const Sighting &after) {
+  const std::vector<Finding> &lasts = before.findings->found, &nexts = after.findings->found;
+  std::vector<bool> last_stayed(lasts.size()), next_stayed(nexts.size());
+  std::unordered_map<guint, std::size_t> by_id;
+  for (std::size_t i = 0; i < lasts.size(); ++i) by_id.try_emplace(lasts[i].id, i);
+  for (std::size_t i = 0; i < nexts.size(); ++i) {
+    const auto last = by_id.find(nexts[i].id);
+    if (nexts[i].id == 0 || last == by_id.end()) continue;
+    if (stayed(lasts[last->second], nexts[i])) last_stayed[last->second] = next_stayed[i] = true;
+  }
+  for (std::size_t i = 0; i < lasts.size(); ++i) {
+    for (std::size_t j = 0; j < nexts.size(); ++j) {
+      const Finding &last = lasts[i], &next = nexts[j];
+      if (last.is_point != next.is_point || last.label != next.label) continue;
+      if (last_stayed[i] && next_stayed[j]) continue;
+      const bool one_stayed = last_stayed[i] || next_stayed[j];
+      if (one_stayed && distance(last.box, next.box) > kFarthest * side_of(last)) continue;
+      add_way(last, before, next, after);
+    }
+  }
+}
+
+bool Plan::stayed(const Finding &last, const Finding &next) const {
+  return next.is_point ? distance(last.box, next.box) <= settings_.point_radius
+                       : iou(last.box, next.box) >= kStayed;
+}
+
+// Of an object or of what is redacted around a point, fractions of the frame.
+double Plan::side_of(const Finding &finding) const {
+  return std::max({finding.box.x_max - finding.box.x_min, finding.box.y_max - finding.box.y_min,
+                   finding.is_point ? 2 * settings_.point_radius : 0});
+}
+
+// ---- Styles ----------------------------------------------------------------------------------
 
 int block_of(const Region &region, const Settings &settings) {
   const int shorter = std::min(region.x_max - region.x_min, region.y_max - region.y_min);

@@ -385,9 +385,9 @@ void install_properties(GObjectClass *object_class) {
   /**
    * GstMoondreamRedact:on-missing:
    *
-   * What happens to a frame of which too little is known: none or a broken sentinel, pending,
-   * failed, older than #moondreamredact:max-age, or without the time that #moondreamredact:hold-
-   * before asks for.
+   * What happens to a frame of which too little is known: none or a broken sentinel, pending (also
+   * of what was seen before new caps), failed, older than #moondreamredact:max-age, or without the
+   * time that #moondreamredact:hold-before asks for.
    *
    * Since: 0.1
    */

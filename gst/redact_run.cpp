@@ -23,6 +23,18 @@ GstClockTime distance(GstClockTimeDiff a, GstClockTimeDiff b) {
   return static_cast<GstClockTime>(a < b ? b - a : a - b);
 }
 
+// When what was seen was where the boxes of a frame say.
+GstClockTimeDiff seen_at(GstClockTimeDiff time, const Findings &findings) {
+  return findings.moves ? time : time - static_cast<GstClockTimeDiff>(findings.age);
+}
+
+// Whether frames of the two infos may show different pictures: anything but their pace.
+bool differ(GstVideoInfo a, const GstVideoInfo &b) {
+  a.fps_n = b.fps_n;
+  a.fps_d = b.fps_d;
+  return !gst_video_info_is_equal(&a, &b);
+}
+
 }  // namespace
 
 RedactRun::RedactRun(GstElement *element, GstPad *src, std::function<Settings()> settings,
@@ -64,6 +76,7 @@ GstFlowReturn RedactRun::chain(BufferPtr buffer) {
   held.time = time_of(GST_BUFFER_PTS(buffer.get()));
   held.bytes = gst_buffer_get_size(buffer.get());
   held.buffer = std::move(buffer);
+  check_picture(held);
   if (hold_ == 0) {
     now_ = held.time;
     return finish(std::move(held));
@@ -88,26 +101,42 @@ GstFlowReturn RedactRun::chain(BufferPtr buffer) {
   return release(false);
 }
 
+// A result that an element upstream still holds from before new caps is about another picture.
+void RedactRun::check_picture(Held &held) {
+  if (std::exchange(new_picture_, false)) picture_since_ = held.time;
+  Findings &findings = held.findings;
+  if (!picture_since_ || !findings.status || findings.missing != Missing::kNothing) return;
+  if (held.time - static_cast<GstClockTimeDiff>(findings.age) < *picture_since_ ||
+      findings.age_is_unknown)
+    findings.missing = Missing::kPending;
+}
+
+void RedactRun::set_caps(GstEvent *event) {
+  drain();
+  const std::optional<GstVideoInfo> last = std::exchange(info_, std::nullopt);
+  GstCaps *caps;
+  gst_event_parse_caps(event, &caps);
+  GstVideoInfo info;
+  const bool understood = gst_video_info_from_caps(&info, caps);
+  if (!understood || (last && differ(*last, info))) {
+    new_picture_ = true;
+    results_.clear();
+  }
+  if (!understood) throw FrameError("The video format is not understood.");
+  planes_.emplace(info);
+  info_ = info;
+}
+
 bool RedactRun::serialized_event(EventPtr event) {
   switch (GST_EVENT_TYPE(event.get())) {
-    case GST_EVENT_CAPS: {
-      drain();
-      GstCaps *caps;
-      gst_event_parse_caps(event.get(), &caps);
-      GstVideoInfo info;
-      if (!gst_video_info_from_caps(&info, caps)) {
-        info_.reset();
-        GST_ELEMENT_ERROR(element_, STREAM, FORMAT, ("The video format is not understood."),
-                          ("gst_video_info_from_caps() failed: %" GST_PTR_FORMAT, caps));
-        return false;
-      }
-      info_ = info;
-      planes_.emplace(info);
+    case GST_EVENT_CAPS:
+      set_caps(event.get());
       break;
-    }
     case GST_EVENT_SEGMENT:
       drain();
       gst_event_copy_segment(event.get(), &segment_);
+      results_.clear();
+      picture_since_.reset();
       now_.reset();
       break;
     case GST_EVENT_EOS:
@@ -152,7 +181,10 @@ void RedactRun::clear() {
   for (const Held &held : held_) counters_->flushed += held.buffer ? 1 : 0;
   held_.clear();
   held_bytes_ = 0;
+  results_.clear();
   now_.reset();
+  new_picture_ = false;
+  picture_since_.reset();
   dropped_ = false;
 }
 
@@ -190,24 +222,44 @@ Plan RedactRun::plan_of(const Held &held, const Settings &settings) const {
   plan.add_findings(held.findings, held.findings.age);
 
   std::set<guint64> serials = {held.findings.serial};
-  bool between = held.findings.age > 0;  // up to the next result
   for (const Held &later : held_) {
     if (!later.buffer || later.findings.missing != Missing::kNothing) continue;
     const Findings &findings = later.findings;
     const bool own_boxes = findings.moves || findings.serial == 0;
     if (!own_boxes && !serials.insert(findings.serial).second) continue;
-    // When what was seen was where the boxes say.
-    const GstClockTimeDiff seen =
-        later.time - (findings.moves ? 0 : static_cast<GstClockTimeDiff>(findings.age));
+    const GstClockTimeDiff seen = seen_at(later.time, findings);
     if (seen > held.time + static_cast<GstClockTimeDiff>(hold_)) continue;
     const GstClockTime apart = distance(seen, held.time);
-    if (between && findings.serial != held.findings.serial) {
-      plan.add_between(held.findings, held.findings.age, findings, apart);
-      between = false;
-    }
     plan.add_findings(findings, findings.moves ? std::max(findings.age, apart) : apart);
   }
+  if (hold_ > 0) add_ways(plan, held);
   return plan;
+}
+
+// By the first frame with each result: where it is moved, that is nearest to what was seen.
+void RedactRun::add_ways(Plan &plan, const Held &held) const {
+  const Findings &own = held.findings;
+  const bool enough = own.missing == Missing::kNothing;
+  std::vector<Sighting> before, after;
+  const bool known = !results_.empty() && results_.back().findings.serial == own.serial;
+  if (enough && !known) before.push_back({&own, own.age});
+  for (auto result = results_.rbegin(); result != results_.rend(); ++result)
+    before.push_back({&result->findings, distance(result->time, held.time)});
+  guint64 serial = own.serial;
+  for (const Held &later : held_) {
+    if (!later.buffer || later.findings.missing != Missing::kNothing) continue;
+    if (std::exchange(serial, later.findings.serial) == later.findings.serial) continue;
+    after.push_back({&later.findings, distance(seen_at(later.time, later.findings), held.time)});
+  }
+  plan.add_ways(before, after, enough && own.age == 0);
+}
+
+void RedactRun::remember(const Held &held) {
+  if (hold_ == 0 || held.findings.missing != Missing::kNothing || held.findings.serial == 0) return;
+  if (results_.empty() || results_.back().findings.serial != held.findings.serial)
+    results_.push_back({held.findings, seen_at(held.time, held.findings)});
+  while (results_.size() > 1 && distance(results_.front().time, held.time) > hold_)
+    results_.pop_front();
 }
 
 GstFlowReturn RedactRun::finish(Held held) {
@@ -227,6 +279,7 @@ GstFlowReturn RedactRun::finish(Held held) {
   }
   const bool cover = !enough && settings.on_missing == OnMissing::kCover;
   const Plan plan = plan_of(held, settings);
+  remember(held);
   std::vector<PlannedRegion> regions;
   if (!cover) regions = plan.regions();
   // What lies outside of the frame is no reason to copy it.

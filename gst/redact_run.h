@@ -66,11 +66,21 @@ class RedactRun {
     gsize bytes = 0;
   };
 
+  // A result that came, and when the frame was that shows what it says.
+  struct Result {
+    Findings findings;
+    GstClockTimeDiff time;
+  };
+
   GstClockTimeDiff time_of(GstClockTime pts) const;
+  void set_caps(GstEvent *event);
+  void check_picture(Held &held);
+  void remember(const Held &held);
   GstFlowReturn release(bool everything);
   GstFlowReturn release_front();
   GstFlowReturn finish(Held held);
   Plan plan_of(const Held &held, const Settings &settings) const;
+  void add_ways(Plan &plan, const Held &held) const;
   GstFlowReturn drop(const Held &held);
   void redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regions, bool cover,
               const Settings &settings);
@@ -90,8 +100,13 @@ class RedactRun {
   GstSegment segment_;
   std::deque<Held> held_;
   gsize held_bytes_ = 0;
+  // Of frames that have left: the one in force, and those up to `hold_` before the next frame.
+  std::deque<Result> results_;
   std::optional<GstClockTimeDiff> now_;  // time of the newest frame or gap
-  bool dropped_ = false;                 // the frame before the next one out
+  // Results of frames before are about another picture: set by new caps, until a frame comes.
+  bool new_picture_ = false;
+  std::optional<GstClockTimeDiff> picture_since_;
+  bool dropped_ = false;  // the frame before the next one out
   bool audit_failing_ = false;
 };
 

@@ -1,6 +1,9 @@
 // Zones as text, and where findings become regions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "redact_plan.h"
 #include "redact_settings.h"
 
@@ -52,23 +55,87 @@ TEST(RedactPlan, ThePartOfAPixelIsAPixel) {
   EXPECT_EQ(plan.regions()[0].region, (Region{1, 1, 4, 3}));
 }
 
-TEST(RedactPlan, TheWayBetweenTwoResultsIsCovered) {
-  Settings settings;
-  settings.margin = settings.margin_growth = 0;
-  Plan plan(settings, 100, 100);
-  plan.add_between(seen(1, {0, 0, 0.1, 0.1}), 0, seen(2, {0.1, 0.1, 0.2, 0.2}), 0);
-  ASSERT_EQ(plan.regions().size(), 1u);
-  EXPECT_EQ(plan.regions()[0].region, (Region{0, 0, 20, 20}));
+// ---- Ways ------------------------------------------------------------------------------------
+
+Findings seen_all(guint64 serial, std::vector<std::pair<Box, guint>> boxes) {
+  Findings findings;
+  findings.serial = serial;
+  for (const auto &[box, id] : boxes)
+    findings.found.push_back({.box = box, .label = "face", .id = id});
+  return findings;
 }
 
-TEST(RedactPlan, ObjectsFarApartAreTwoUnlessTheirIdsSayOtherwise) {
+// What is redacted between two results, the frame's own first, on a frame of 100x100.
+std::vector<Region> way(const std::vector<Findings> &before, const std::vector<Findings> &after,
+                        bool exact = false) {
   Settings settings;
-  settings.point_radius = 0;
-  for (const guint id : {0u, 7u}) {
-    Plan plan(settings, 100, 100);
-    plan.add_between(seen(1, {0, 0, 0.1, 0.1}, id), 0, seen(2, {0.8, 0.8, 0.9, 0.9}, id), 0);
-    EXPECT_EQ(plan.regions().size(), id == 0 ? 0u : 1u);
+  settings.margin = settings.margin_growth = 0;
+  std::vector<Sighting> earlier, later;
+  for (const Findings &findings : before) earlier.push_back({&findings, 0});
+  for (const Findings &findings : after) later.push_back({&findings, 0});
+  Plan plan(settings, 100, 100);
+  plan.add_ways(earlier, later, exact);
+  std::vector<Region> regions;
+  for (const PlannedRegion &planned : plan.regions()) regions.push_back(planned.region);
+  return regions;
+}
+
+bool covers(const std::vector<Region> &regions, int x, int y) {
+  return std::any_of(regions.begin(), regions.end(), [&](const Region &region) {
+    return x >= region.x_min && x < region.x_max && y >= region.y_min && y < region.y_max;
+  });
+}
+
+TEST(RedactPlan, TheWayBetweenTwoResultsIsCovered) {
+  EXPECT_EQ(way({seen(1, {0, 0, 0.1, 0.1})}, {seen(2, {0.1, 0.1, 0.2, 0.2})}),
+            (std::vector<Region>{{0, 0, 20, 20}}));
+}
+
+// A small thing crosses the frame between two results: the tracker takes it for two.
+TEST(RedactPlan, ObjectsFarApartMayBeTheSameIfNeitherStayed) {
+  EXPECT_EQ(way({seen(1, {0, 0, 0.1, 0.1}, 1)}, {seen(2, {0.8, 0.8, 0.9, 0.9}, 2)}),
+            (std::vector<Region>{{0, 0, 90, 90}}));
+  // The one that stayed is not the one that is gone.
+  const Box still = {0, 0, 0.1, 0.1}, gone = {0.8, 0.8, 0.9, 0.9};
+  EXPECT_FALSE(
+      covers(way({seen_all(1, {{still, 1}, {gone, 2}})}, {seen_all(2, {{still, 1}})}), 50, 50));
+}
+
+TEST(RedactPlan, OtherLabelsAndPointsAreOtherThings) {
+  Findings plate = seen(2, {0.2, 0, 0.3, 0.1});
+  plate.found[0].label = "plate";
+  EXPECT_TRUE(way({seen(1, {0, 0, 0.1, 0.1})}, {plate}).empty());
+  Findings point = seen(2, {0.2, 0, 0.3, 0.1});
+  point.found[0].is_point = true;
+  EXPECT_TRUE(way({seen(1, {0, 0, 0.1, 0.1})}, {point}).empty());
+}
+
+// Two that meet in the middle, with the ids that a tracker gives them which thinks that they turned
+// back, or none: they may as well have crossed.
+TEST(RedactPlan, ThoseThatMayHaveCrossedAreCoveredBothWays) {
+  for (const guint id : {1u, 0u}) {
+    const guint other = id == 0 ? 0 : 2;
+    const auto regions =
+        way({seen_all(1, {{{0, 0, 0.1, 0.1}, id}, {{0.15, 0, 0.25, 0.1}, other}})},
+            {seen_all(2, {{{0, 0.15, 0.1, 0.25}, id}, {{0.15, 0.15, 0.25, 0.25}, other}})});
+    // Halfway from (0, 0) to (15, 15).
+    for (int i = 8; i < 18; ++i) EXPECT_TRUE(covers(regions, i, i)) << i << ", id " << id;
   }
+}
+
+// One result of several may miss an object.
+TEST(RedactPlan, AResultThatMissesAnObjectDoesNotInterruptItsWay) {
+  const auto first = seen(1, {0, 0, 0.1, 0.1}, 1), last = seen(3, {0.3, 0, 0.4, 0.1}, 1);
+  const std::vector<Region> whole = {{0, 0, 40, 10}};
+  EXPECT_EQ(way({first}, {seen_all(2, {}), last}), whole);
+  EXPECT_EQ(way({seen_all(2, {}), first}, {last}), whole);
+  EXPECT_EQ(way({seen_all(2, {}), first}, {last}, true), whole) << "on the frame that missed it";
+}
+
+TEST(RedactPlan, OnTheFrameOfAResultItsObjectsAreWhereItSays) {
+  EXPECT_TRUE(way({seen(2, {0, 0, 0.1, 0.1}, 1), seen(1, {0.2, 0, 0.3, 0.1}, 1)},
+                  {seen(3, {0.3, 0, 0.4, 0.1}, 1)}, true)
+                  .empty());
 }
 
 TEST(RedactPlan, BlocksAreAShareOfTheShorterSideWithAFloor) {
