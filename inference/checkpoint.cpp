@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -67,7 +68,8 @@ void check_complete(const Config &config, const Tensors &tensors, const std::fil
 
   Faults missing, misshapen, unexpected;
   std::set<std::string> expected;
-  for (const auto &[name, shape] : expected_tensors(config)) {
+  for (const auto &[name, shape, bytes] : expected_tensors(config)) {
+    const char *type = bytes ? " of bytes" : " of a floating-point type";
     expected.insert(name);
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
@@ -76,11 +78,10 @@ void check_complete(const Config &config, const Tensors &tensors, const std::fil
     }
     const at::Tensor &tensor = found->second;
     if (tensor.defined() && tensor.sizes() == at::IntArrayRef(shape) &&
-        tensor.is_floating_point()) {
+        (bytes ? tensor.scalar_type() == at::kByte : tensor.is_floating_point())) {
       continue;
     }
-    misshapen.add(found_text(name, tensor) + ", expected " + shape_text(shape) +
-                  " of a floating-point type");
+    misshapen.add(found_text(name, tensor) + ", expected " + shape_text(shape) + type);
   }
   for (const auto &[name, tensor] : tensors) {
     if (!expected.contains(name)) unexpected.add(found_text(name, tensor));
@@ -118,6 +119,31 @@ at::Tensor make_tensor(const TensorSource &source, const std::filesystem::path &
   return source.transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
 }
 
+// The scales of a cache of 8-bit keys and values, which this library does not have.
+bool is_of_no_use(std::string_view name) {
+  return name.starts_with("text_model.transformer.h.") && name.find(".kv_quantizer.") != name.npos;
+}
+
+// Newer files have the two halves of a block's tau weights as one tensor.
+void split_tau(const Config &config, Tensors &tensors) {
+  for (std::int64_t i = 0; i < config.text.n_layers; ++i) {
+    const std::string tau = "text.blocks." + std::to_string(i) + ".attn.tau.";
+    const auto both = tensors.find(tau + "wqwv");
+    // One of another shape is reported as too many.
+    if (both == tensors.end() || both->second.dim() != 2 ||
+        both->second.size(0) != 2 * config.text.n_heads) {
+      continue;
+    }
+    const at::Tensor wqwv = both->second;
+    if (!tensors.emplace(tau + "wq", wqwv.narrow(0, 0, config.text.n_heads)).second ||
+        !tensors.emplace(tau + "wv", wqwv.narrow(0, config.text.n_heads, config.text.n_heads))
+             .second) {
+      continue;
+    }
+    tensors.erase(both);
+  }
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(Config config, Tensors tensors, std::filesystem::path path,
@@ -142,9 +168,11 @@ Checkpoint load_checkpoint(const std::filesystem::path &path) {
   Tensors tensors;
   std::map<std::string, std::string> texts;
   for (const auto &[name, source] : sources) {
+    if (is_of_no_use(name)) continue;
     tensors.emplace(name, make_tensor(source, path));
     texts.emplace(name, source_text(source));
   }
+  split_tau(config, tensors);
   return Checkpoint(std::move(config), std::move(tensors), path, texts);
 }
 

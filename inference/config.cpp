@@ -86,13 +86,6 @@ class Section {
     }
   }
 
-  // Throws if the file asks for something that would change the results and is not done here.
-  void reject(const char *key, const char *what) {
-    const json *value = find(key);
-    if (value && *value != false)
-      fail(key, std::string("asks for ") + what + ", which is not supported");
-  }
-
   Section section(const char *key) { return {find(key), name_ + "." + key, origin_}; }
 
   // Throws if the file has a key that nothing asked for.
@@ -134,9 +127,19 @@ void read_text(Section section, TextConfig &text) {
   section.read("n_kv_heads", text.n_kv_heads);
   section.read("prefix_attn", text.prefix_attn);
   section.read("rope_theta", text.rope_theta);
-  section.reject("moe", "a mixture of experts");
-  section.reject("tau_attn", "tau attention");
-  section.reject("group_size", "4-bit weights");
+  section.read("tau_attn", text.tau_attn);
+  section.read("group_size", text.group_size);
+  if (section.is_null("moe")) text.moe.reset();
+  if (section.has("moe")) {
+    MoeConfig moe = text.moe.value_or(MoeConfig{});
+    Section experts = section.section("moe");
+    experts.read("num_experts", moe.num_experts);
+    experts.read("start_layer", moe.start_layer);
+    experts.read("experts_per_token", moe.experts_per_token);
+    experts.read("expert_inner_dim", moe.expert_inner_dim);
+    experts.finish();
+    text.moe = moe;
+  }
   section.finish();
 }
 
@@ -163,7 +166,7 @@ void read_region(Section section, RegionConfig &region) {
   section.read("size_out_dim", region.size_out_dim);
   section.read("inner_dim", region.inner_dim);
   section.read("size_scale", region.size_scale);
-  section.reject("group_size", "4-bit weights");
+  section.read("group_size", region.group_size);
   section.finish();
 }
 
@@ -207,6 +210,8 @@ void read_tokenizer(Section section, TokenizerConfig &tokenizer) {
   section.read("leading_space_in_query", tokenizer.leading_space_in_query);
   section.read("leading_space_in_object", tokenizer.leading_space_in_object);
   section.read("double_query_suffix", tokenizer.double_query_suffix);
+  section.read("suffix_before_thinking", tokenizer.suffix_before_thinking);
+  section.read("coord_or_eos", tokenizer.coord_or_eos);
   read_templates(section.section("templates"), tokenizer.templates);
   section.finish();
 }

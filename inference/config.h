@@ -15,6 +15,17 @@
 
 namespace moondream {
 
+// Blocks whose MLP is many small ones, of which a router chooses a few for each token.
+struct MoeConfig {
+  std::int64_t num_experts = 64;
+  std::int64_t start_layer = 4;  // the blocks before it have one MLP
+  std::int64_t experts_per_token = 8;
+  std::int64_t expert_inner_dim = 1024;
+  bool fp8 = false;  // ours, told by the weights: 8-bit numbers with a scale for each row
+
+  bool operator==(const MoeConfig &) const = default;
+};
+
 struct TextConfig {
   std::int64_t dim = 2048;
   std::int64_t ff_dim = 8192;
@@ -25,10 +36,14 @@ struct TextConfig {
   std::int64_t n_kv_heads = 32;    // divides n_heads; absent beside an n_heads: equal to it
   std::int64_t prefix_attn = 730;  // positions that see each other: BOS and the image
   double rope_theta = 10000;
+  std::optional<MoeConfig> moe;  // Moondream 3
+  bool tau_attn = false;         // Moondream 3: queries and values scaled by token and position
+  std::int64_t group_size = 0;   // of packed 4-bit weights, 128; 0: weights are not packed
 
   std::int64_t head_dim() const { return dim / n_heads; }
   std::int64_t rotary_dim() const { return head_dim() / 2; }  // leading dimensions that rotate
   std::int64_t qkv_dim() const { return (n_heads + 2 * n_kv_heads) * head_dim(); }
+  bool has_experts(std::int64_t layer) const { return moe && layer >= moe->start_layer; }
 };
 
 struct VisionConfig {
@@ -57,12 +72,15 @@ enum class SizeScale {
 };
 
 struct RegionConfig {
-  std::int64_t dim = 2048;            // equal to TextConfig::dim
-  std::int64_t coord_feat_dim = 256;  // even: cosines and sines
-  std::int64_t coord_out_dim = 1024;  // bins
-  std::int64_t size_feat_dim = 512;   // even
-  std::int64_t size_out_dim = 2048;   // bins of the width, then as many of the height
-  std::int64_t inner_dim = 8192;
+  std::int64_t dim = 2048;                  // equal to TextConfig::dim
+  std::int64_t coord_feat_dim = 256;        // even: cosines and sines
+  std::int64_t coord_out_dim = 1024;        // bins
+  std::int64_t size_feat_dim = 512;         // even
+  std::int64_t size_out_dim = 2048;         // bins of the width, then as many of the height
+  std::int64_t inner_dim = 8192;            // of the decoders, if they are not linear
+  std::int64_t group_size = 0;              // as in TextConfig
+  bool linear_decoders = false;             // ours, told by the weights: Moondream 3
+  bool layer_norm = false;                  // ours, told by the weights: before the decoders
   SizeScale size_scale = SizeScale::kLog2;  // ours
 
   std::int64_t coord_bins() const { return coord_out_dim; }
@@ -104,6 +122,9 @@ struct TokenizerConfig {
   bool leading_space_in_query = false;  // ours: encode " " + question
   bool leading_space_in_object = true;  // ours: encode " " + object
   bool double_query_suffix = true;      // ours: the query's suffix comes twice when not reasoning
+  bool suffix_before_thinking = true;   // ours: and once when reasoning
+  // ours: between two objects the model chooses between coord_id and eos_id; else among all tokens.
+  bool coord_or_eos = false;
 };
 
 struct Config {

@@ -1,5 +1,6 @@
 #include "config_from_shapes.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,6 +11,8 @@ namespace {
 
 constexpr std::int64_t kTextHeadDim = 64;  // of every published model
 constexpr std::int64_t kVisionHeadDim = 72;
+constexpr std::int64_t kPackedGroup = 128;  // of published 4-bit weights
+constexpr std::int64_t kMaxDenseBlocks = 1024;
 
 // The shapes of a file's tensors, under their canonical names.
 class Shapes {
@@ -25,6 +28,24 @@ class Shapes {
     const std::vector<std::int64_t> &shape = found->second.entry->shape;
     if (shape.size() != rank || shape[axis] > INT32_MAX) return;
     field = shape[axis];
+  }
+
+  bool has(const std::string &name) const { return sources_.contains(name); }
+
+  bool is_transposed(const std::string &name) const {
+    const auto found = sources_.find(name);
+    return found != sources_.end() && found->second.transposed;
+  }
+
+  const TensorEntry *entry(const std::string &name) const {
+    const auto found = sources_.find(name);
+    return found == sources_.end() ? nullptr : found->second.entry;
+  }
+
+  // Sets `field` to the height of a linear layer's weight, which may be packed.
+  void read_height(const std::string &layer, std::int64_t &field) const {
+    read(layer + ".bias", 1, 0, field);
+    read(layer + ".weight", 2, 0, field);
   }
 
   // Sets `field` to the number of blocks, if there are any.
@@ -47,6 +68,30 @@ std::int64_t exact_root(std::int64_t value) {
   return 0;
 }
 
+// What Moondream 3 has and how it is used; nothing if it is another model.
+void read_moondream3(const Shapes &shapes, Config &config) {
+  TextConfig &text = config.text;
+  text.tau_attn = shapes.has("text.blocks.0.attn.tau.alpha");
+  for (std::int64_t layer = 0; layer < text.n_layers && layer <= kMaxDenseBlocks; ++layer) {
+    const std::string mlp = "text.blocks." + std::to_string(layer) + ".mlp.";
+    if (!shapes.has(mlp + "router.weight")) continue;
+    MoeConfig moe{.start_layer = layer};
+    shapes.read(mlp + "router.weight", 2, 0, moe.num_experts);
+    shapes.read(mlp + "fc2.weight", 3, 2, moe.expert_inner_dim);
+    const TensorEntry *weight = shapes.entry(mlp + "fc1.weight");
+    moe.fp8 = weight && weight->dtype == DType::kF8E4M3;
+    moe.experts_per_token = std::min(moe.experts_per_token, moe.num_experts);
+    text.moe = moe;
+    break;
+  }
+  if (!text.tau_attn && !text.moe) return;
+  text.rope_theta = 1.5e6;
+  text.max_context = 32768;
+  config.tokenizer.double_query_suffix = false;
+  config.tokenizer.suffix_before_thinking = false;
+  config.tokenizer.coord_or_eos = true;
+}
+
 }  // namespace
 
 Config config_from_shapes(const TensorSources &sources) {
@@ -56,14 +101,17 @@ Config config_from_shapes(const TensorSources &sources) {
   TextConfig &text = config.text;
   shapes.read("text.wte", 2, 0, text.vocab_size);
   shapes.read("text.wte", 2, 1, text.dim);
-  shapes.read("text.blocks.0.mlp.fc1.weight", 2, 0, text.ff_dim);
+  shapes.read_height("text.blocks.0.mlp.fc1", text.ff_dim);
   shapes.count_blocks("text.blocks.", ".ln.weight", text.n_layers);
   text.n_heads = text.dim % kTextHeadDim == 0 ? text.dim / kTextHeadDim : 0;
   text.n_kv_heads = text.n_heads;
   std::int64_t qkv_dim = text.n_heads * 3 * kTextHeadDim;
-  shapes.read("text.blocks.0.attn.qkv.weight", 2, 0, qkv_dim);
+  shapes.read_height("text.blocks.0.attn.qkv", qkv_dim);
   const std::int64_t kv_dim = qkv_dim - text.dim;
   if (kv_dim > 0 && kv_dim % (2 * kTextHeadDim) == 0) text.n_kv_heads = kv_dim / (2 * kTextHeadDim);
+
+  if (shapes.has("text.blocks.0.attn.qkv.weight.packed")) text.group_size = kPackedGroup;
+  read_moondream3(shapes, config);
 
   VisionConfig &vision = config.vision;
   std::int64_t patch_dim = vision.patch_dim(), n_patches = vision.n_patches();
@@ -85,11 +133,20 @@ Config config_from_shapes(const TensorSources &sources) {
 
   RegionConfig &region = config.region;
   region.dim = text.dim;
-  shapes.read("region.coord_encoder.weight", 2, 1, region.coord_feat_dim);
-  shapes.read("region.coord_decoder.fc2.weight", 2, 0, region.coord_out_dim);
-  shapes.read("region.size_encoder.weight", 2, 1, region.size_feat_dim);
-  shapes.read("region.size_decoder.fc2.weight", 2, 0, region.size_out_dim);
-  shapes.read("region.coord_decoder.fc1.weight", 2, 0, region.inner_dim);
+  std::int64_t coord_features = region.coord_feat_dim / 2, size_features = region.size_feat_dim / 2;
+  shapes.read("region.coord_features", 2, shapes.is_transposed("region.coord_features") ? 0 : 1,
+              coord_features);
+  shapes.read("region.size_features", 2, shapes.is_transposed("region.size_features") ? 0 : 1,
+              size_features);
+  region.coord_feat_dim = 2 * coord_features;
+  region.size_feat_dim = 2 * size_features;
+  region.linear_decoders = shapes.has("region.coord_decoder.weight");
+  region.layer_norm = shapes.has("region.ln.weight");
+  const char *last = region.linear_decoders ? "" : ".fc2";
+  shapes.read_height(std::string("region.coord_decoder") + last, region.coord_out_dim);
+  shapes.read_height(std::string("region.size_decoder") + last, region.size_out_dim);
+  shapes.read_height("region.coord_decoder.fc1", region.inner_dim);
+  if (shapes.has("region.coord_encoder.weight.packed")) region.group_size = kPackedGroup;
   return config;
 }
 

@@ -60,6 +60,7 @@ class Validator {
 constexpr std::int64_t kMaxDim = 1 << 18;
 constexpr std::int64_t kMaxVocab = 1 << 24;
 constexpr std::int64_t kMaxLayers = 1 << 10;
+constexpr std::int64_t kMaxExperts = 1 << 12;
 constexpr std::int64_t kMaxContext = 1 << 20;
 constexpr std::int64_t kMaxCrop = 1 << 12;  // pixels
 constexpr std::int64_t kMaxCrops = 1 << 8;
@@ -94,6 +95,15 @@ void validate_text(const Validator &check, const TextConfig &text, const std::st
   check.multiple("text.n_heads", text.n_heads, "text.n_kv_heads", text.n_kv_heads);
   // Half of a head's dimensions rotate, in pairs.
   check.multiple("text.dim / text.n_heads", text.head_dim(), "four", 4);
+  if (text.group_size != 0) check.in_range("text.group_size", text.group_size, 128, 128);
+  if (text.tau_attn) check.equal("text.n_kv_heads", text.n_kv_heads, "text.n_heads", text.n_heads);
+  if (text.moe) {
+    const MoeConfig &moe = *text.moe;
+    check.in_range("text.moe.num_experts", moe.num_experts, 1, kMaxExperts);
+    check.in_range("text.moe.start_layer", moe.start_layer, 0, text.n_layers);
+    check.in_range("text.moe.experts_per_token", moe.experts_per_token, 1, moe.num_experts);
+    check.in_range("text.moe.expert_inner_dim", moe.expert_inner_dim, 1, kMaxDim);
+  }
   if (!std::isfinite(text.rope_theta) || text.rope_theta < 1) {
     mismatch(origin, "text.rope_theta is not a number of at least 1");
   }
@@ -105,6 +115,7 @@ void validate_region(const Validator &check, const RegionConfig &region) {
   check.in_range("region.size_feat_dim", region.size_feat_dim, 2, kMaxDim);
   check.in_range("region.size_out_dim", region.size_out_dim, 4, kMaxBins);
   check.in_range("region.inner_dim", region.inner_dim, 1, kMaxDim);
+  if (region.group_size != 0) check.in_range("region.group_size", region.group_size, 128, 128);
   check.multiple("region.coord_feat_dim", region.coord_feat_dim, "two", 2);
   check.multiple("region.size_feat_dim", region.size_feat_dim, "two", 2);
   check.multiple("region.size_out_dim", region.size_out_dim, "two", 2);

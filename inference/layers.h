@@ -68,6 +68,8 @@ class WeightSource {
   LayerNorm layer_norm(const std::string &name) const {
     return {tensor(name + ".weight"), tensor(name + ".bias")};
   }
+  // The experts' weights of one layer, each [out, in].
+  std::vector<Matrix> experts(const std::string &name) const;
   Mlp mlp(const std::string &name) const { return {linear(name + ".fc1"), linear(name + ".fc2")}; }
 
   const Config &config() const { return checkpoint_.config(); }
@@ -78,14 +80,9 @@ class WeightSource {
   std::uint64_t bytes() const { return bytes_; }
 
  private:
-  Matrix matrix(const std::string &name) const {
-    if (!quantized_ || !name.starts_with("text.")) return tensor(name);
-    // What chooses the tokens is kept finer: its errors are those of every logit.
-    const auto format = name == "text.lm_head.weight" ? QuantizedFormat::kInt8 : *quantized_;
-    QuantizedMatrix made = quantize(checkpoint_.tensor(name).to(device_), format);
-    bytes_ += made.bytes();
-    return made;
-  }
+  Matrix matrix(const std::string &name) const;
+  // `weight` as it is to be computed with.
+  Matrix matrix_of(const at::Tensor &weight, const std::string &name) const;
 
   at::Tensor counted(at::Tensor tensor) const {
     bytes_ += tensor.nbytes();

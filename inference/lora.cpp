@@ -65,13 +65,24 @@ std::string lora_name(std::string_view key) {
 std::map<std::string, std::vector<std::int64_t>> adaptable(const Config &config) {
   std::map<std::string, std::vector<std::int64_t>> layers;
   constexpr std::string_view kWeight = ".weight";
-  for (const ExpectedTensor &tensor : expected_tensors(config)) {
+  Config unpacked = config;  // packed weights are added to as matrices are
+  unpacked.text.group_size = 0;
+  for (const ExpectedTensor &tensor : expected_tensors(unpacked)) {
     const std::string_view name = tensor.name;
-    if (!name.ends_with(kWeight) || tensor.shape.size() < 2) continue;
+    if (!name.ends_with(kWeight) || tensor.shape.size() != 2) continue;
     if (!name.starts_with("text.blocks.") && name != "vision.proj_mlp.fc2.weight") continue;
     layers.emplace(name.substr(0, name.size() - kWeight.size()), tensor.shape);
   }
   return layers;
+}
+
+// Whether the name is of the MLP of a block that has experts instead.
+bool is_of_experts(const std::string &name, const Config &config) {
+  for (std::int64_t i = 0; i < config.text.n_layers; ++i) {
+    const std::string mlp = "text.blocks." + std::to_string(i) + ".mlp.fc";
+    if (config.text.has_experts(i) && name.starts_with(mlp)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -86,6 +97,7 @@ LoraTensors load_lora(const std::filesystem::path &path, const Config &config) {
   for (const TensorFile &file : files) {
     for (const auto &[key, entry] : file.tensors()) {
       std::string name = lora_name(key);
+      if (is_of_experts(name, config)) continue;
       const auto [other, is_new] = begins.emplace(name, entry.begin);
       if (is_new) {
         const std::string text = path.string() + ": " + quote(key);

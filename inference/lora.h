@@ -32,6 +32,8 @@ using LoraTensors = std::map<std::string, at::Tensor>;
 // with one. Files have either the reference's names
 // ("text_model.transformer.h.0.mixer.Wqkv.parametrizations.weight.0.A") or those of the service's
 // fine-tunes ("lora_state_dict": "dense.0.up_a"). Tensors may be views of the mapped file.
+// What the reference's format has for the MLP of a block of experts does nothing, as there; a
+// fine-tune's additions to experts are not supported.
 // Throws Error as open_weights() does; kMismatch, naming the tensors, if one is unknown, misshapen
 // or without its other half, or if there are none.
 LoraTensors load_lora(const std::filesystem::path &path, const Config &config);

@@ -181,6 +181,27 @@ at::Tensor dequantize(const QuantizedMatrix &matrix, c10::ScalarType dtype) {
   return weights;
 }
 
+Matrix packed_matrix(const at::Tensor &packed, const at::Tensor &scale,
+                     const at::Tensor &zero_point, std::int64_t out, c10::ScalarType dtype) {
+  const std::int64_t group = packed.size(1), groups = 2 * packed.size(0);
+  const std::int64_t in = groups * group / out;
+  QuantizedMatrix matrix{.format = QuantizedFormat::kInt4Rounded,
+                         .out = groups,
+                         .in = group,
+                         .group = group,
+                         .values = packed,
+                         .scales = scale.to(at::kFloat).contiguous(),
+                         .zeros = zero_point.to(at::kFloat).contiguous()};
+  // As a matrix of groups, which every packing is.
+  if (in % group != 0 || out % 2 != 0) return dequantize(matrix, dtype).view({out, in});
+  matrix.out = out;
+  matrix.in = in;
+  matrix.values = matrix.values.view({out / 2, in});
+  matrix.scales = matrix.scales.view({out, in / group});
+  matrix.zeros = matrix.zeros.view({out, in / group});
+  return matrix;
+}
+
 namespace {
 
 // x: [tokens, in] of float32 or bfloat16 on the CPU.

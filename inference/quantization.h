@@ -42,6 +42,13 @@ using Matrix = std::variant<at::Tensor, QuantizedMatrix>;
 // multiple of 16, becomes int8. weight: [out, in], of a floating-point type.
 QuantizedMatrix quantize(const at::Tensor &weight, QuantizedFormat format);
 
+// A matrix of the published 4-bit checkpoints. Groups of 128 neighbours lie along the rows, one
+// group after the other, across the ends of narrow rows: those become a tensor of `dtype`, all
+// others stay as they are. packed: bytes [groups / 2, 128], the first half of the groups in the
+// high nibbles; scale, zero_point: [groups, 1].
+Matrix packed_matrix(const at::Tensor &packed, const at::Tensor &scale,
+                     const at::Tensor &zero_point, std::int64_t out, c10::ScalarType dtype);
+
 // -> [out, in], on the device of `matrix`.
 at::Tensor dequantize(const QuantizedMatrix &matrix, c10::ScalarType dtype);
 

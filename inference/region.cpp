@@ -11,10 +11,21 @@ RegionModel::RegionModel(const WeightSource &weights)
     : config_(weights.config().region),
       coord_features_(weights.tensor("region.coord_features")),
       coord_encoder_(weights.linear("region.coord_encoder")),
-      coord_decoder_(weights.mlp("region.coord_decoder")),
+      coord_decoder_(decoder(weights, "region.coord_decoder")),
       size_features_(weights.tensor("region.size_features")),
       size_encoder_(weights.linear("region.size_encoder")),
-      size_decoder_(weights.mlp("region.size_decoder")) {}
+      size_decoder_(decoder(weights, "region.size_decoder")),
+      ln_(config_.layer_norm ? std::optional(weights.layer_norm("region.ln")) : std::nullopt) {}
+
+RegionModel::Decoder RegionModel::decoder(const WeightSource &weights, const std::string &name) {
+  if (weights.config().region.linear_decoders) return weights.linear(name);
+  return weights.mlp(name);
+}
+
+at::Tensor RegionModel::decode(const Decoder &decoder, const at::Tensor &hidden) const {
+  const at::Tensor x = ln_ ? (*ln_)(hidden) : hidden;
+  return std::visit([&](const auto &layers) { return layers(x); }, decoder).to(at::kFloat);
+}
 
 // x: [1, features], w: [features, dim / 2] -> [1, dim]
 at::Tensor RegionModel::fourier_features(const at::Tensor &x, const at::Tensor &w) const {
@@ -33,11 +44,11 @@ at::Tensor RegionModel::encode_size(double width, double height) const {
 }
 
 at::Tensor RegionModel::decode_coordinate(const at::Tensor &hidden) const {
-  return coord_decoder_(hidden).to(at::kFloat);
+  return decode(coord_decoder_, hidden);
 }
 
 at::Tensor RegionModel::decode_size(const at::Tensor &hidden) const {
-  return size_decoder_(hidden).to(at::kFloat).view({hidden.size(0), 2, config_.size_bins()});
+  return decode(size_decoder_, hidden).view({hidden.size(0), 2, config_.size_bins()});
 }
 
 double RegionModel::coordinate_of_bin(std::int64_t bin) const {

@@ -4,7 +4,9 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <utility>
+#include <optional>
+#include <string>
+#include <variant>
 
 #include "layers.h"
 #include "types.h"
@@ -33,15 +35,20 @@ class RegionModel {
   double size_of_bin(std::int64_t bin) const;
 
  private:
+  using Decoder = std::variant<Mlp, Linear>;
+
+  static Decoder decoder(const WeightSource &weights, const std::string &name);
+  at::Tensor decode(const Decoder &decoder, const at::Tensor &hidden) const;
   at::Tensor fourier_features(const at::Tensor &x, const at::Tensor &w) const;
 
   const RegionConfig config_;
   const at::Tensor coord_features_;  // [1, coord_feat_dim / 2]
   const Linear coord_encoder_;
-  const Mlp coord_decoder_;
+  const Decoder coord_decoder_;
   const at::Tensor size_features_;  // [2, size_feat_dim / 2]
   const Linear size_encoder_;
-  const Mlp size_decoder_;
+  const Decoder size_decoder_;
+  const std::optional<LayerNorm> ln_;  // before the decoders
 };
 
 }  // namespace moondream

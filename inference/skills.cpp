@@ -140,7 +140,7 @@ Task<PromptResult> Skills::query(const QueryPrompt &prompt, const GenerationSett
   append(before, affixes.prefix);
   std::vector<std::int64_t> after;
   append(after, tokenizer_.encode((config_.leading_space_in_query ? " " : "") + prompt.question));
-  append(after, affixes.suffix);
+  if (!prompt.reasoning || config_.suffix_before_thinking) append(after, affixes.suffix);
   if (prompt.reasoning) {
     after.push_back(config_.thinking_id);
   } else if (config_.double_query_suffix) {
@@ -281,13 +281,21 @@ Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool
   co_await sequence.advance(std::move(prompt));
   while (true) {
     const at::Tensor logits = co_await sequence.logits();
-    const std::int64_t token = logits.argmax().item<std::int64_t>();
+    const double coord = logits[config_.coord_id].item<double>();
+    const double end = logits[config_.eos_id].item<double>();
+    // The first choice is among all tokens in every generation of the model.
+    const std::int64_t token = found.empty() || !config_.coord_or_eos
+                                   ? logits.argmax().item<std::int64_t>()
+                               : coord > end ? config_.coord_id
+                                             : config_.eos_id;
     sequence.observe("token", token);
     // Any other token begins an object: the model was trained to say nothing else here.
     if (token == config_.eos_id && !(forced && found.empty())) break;
     if (sequence.room() < steps) break;
     Found object{};
-    object.score = 1.0 - at::softmax(logits, -1)[config_.eos_id].item<double>();
+    object.score = config_.coord_or_eos
+                       ? 1.0 / (1.0 + std::exp(end - coord))
+                       : 1.0 - at::softmax(logits, -1)[config_.eos_id].item<double>();
 
     const std::int64_t x = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
     sequence.observe("bin", x);

@@ -9,20 +9,38 @@ namespace {
 // Collects names and shapes under a prefix that follows the nesting of the modules.
 class Lister {
  public:
-  void tensor(const std::string &name, std::vector<std::int64_t> shape) {
-    tensors_.push_back({name, std::move(shape)});
+  void tensor(const std::string &name, std::vector<std::int64_t> shape, bool bytes = false) {
+    tensors_.push_back({name, std::move(shape), bytes});
   }
-  void linear(const std::string &name, std::int64_t out, std::int64_t in) {
-    tensor(name + ".weight", {out, in});
+  // group: of packed 4-bit weights; 0: the weight is a matrix.
+  void linear(const std::string &name, std::int64_t out, std::int64_t in, std::int64_t group = 0) {
+    if (group > 0) {
+      const std::int64_t groups = out * in / group;
+      tensor(name + ".weight.packed", {groups / 2, group}, true);
+      tensor(name + ".weight.scale", {groups, 1});
+      tensor(name + ".weight.zero_point", {groups, 1});
+    } else {
+      tensor(name + ".weight", {out, in});
+    }
     tensor(name + ".bias", {out});
   }
   void layer_norm(const std::string &name, std::int64_t dim) {
     tensor(name + ".weight", {dim});
     tensor(name + ".bias", {dim});
   }
-  void mlp(const std::string &name, std::int64_t in, std::int64_t inner, std::int64_t out) {
-    linear(name + ".fc1", inner, in);
-    linear(name + ".fc2", out, inner);
+  void mlp(const std::string &name, std::int64_t in, std::int64_t inner, std::int64_t out,
+           std::int64_t group = 0) {
+    linear(name + ".fc1", inner, in, group);
+    linear(name + ".fc2", out, inner, group);
+  }
+  void experts(const std::string &name, const MoeConfig &moe, std::int64_t dim) {
+    const std::int64_t n = moe.num_experts, inner = moe.expert_inner_dim;
+    linear(name + ".router", n, dim);
+    tensor(name + ".fc1.weight", {n, 2 * inner, dim}, moe.fp8);
+    tensor(name + ".fc2.weight", {n, dim, inner}, moe.fp8);
+    if (!moe.fp8) return;
+    tensor(name + ".fc1.scale", {n, 2 * inner});
+    tensor(name + ".fc2.scale", {n, dim});
   }
 
   std::vector<ExpectedTensor> take() { return std::move(tensors_); }
@@ -41,7 +59,13 @@ constexpr Renaming kTrainingNames[] = {
     {"text_model.transformer.h.#.ln.", "text.blocks.#.ln."},
     {"text_model.transformer.h.#.mixer.Wqkv.", "text.blocks.#.attn.qkv."},
     {"text_model.transformer.h.#.mixer.out_proj.", "text.blocks.#.attn.proj."},
+    {"text_model.transformer.h.#.mlp.experts.", "text.blocks.#.mlp.fc1."},
+    {"text_model.transformer.h.#.mlp.output_experts.", "text.blocks.#.mlp.fc2."},
     {"text_model.transformer.h.#.mlp.", "text.blocks.#.mlp."},
+    {"text_model.transformer.h.#.gate.", "text.blocks.#.mlp.router."},
+    {"text_model.transformer.h.#.moe_quant.up_scale", "text.blocks.#.mlp.fc1.scale"},
+    {"text_model.transformer.h.#.moe_quant.down_scale", "text.blocks.#.mlp.fc2.scale"},
+    {"text_model.transformer.h.#.tau_", "text.blocks.#.attn.tau."},
     {"text_model.lm_head.ln.", "text.post_ln."},
     {"text_model.lm_head.linear.", "text.lm_head."},
     {"vision_encoder.encoder.model.visual.patch_embed.linear.", "vision.patch_emb."},
@@ -54,9 +78,12 @@ constexpr Renaming kTrainingNames[] = {
     {"region_model.coordinate_features.weight", "region.coord_features"},
     {"region_model.coordinate_encoder.", "region.coord_encoder."},
     {"region_model.coordinate_decoder.", "region.coord_decoder."},
+    {"region_model.coordinate_head.", "region.coord_decoder."},
     {"region_model.size_features.weight", "region.size_features"},
     {"region_model.size_encoder.", "region.size_encoder."},
     {"region_model.size_decoder.", "region.size_decoder."},
+    {"region_model.size_head.", "region.size_decoder."},
+    {"region_model.ln.", "region.ln."},
 };
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -110,19 +137,36 @@ std::vector<ExpectedTensor> expected_tensors(const Config &config) {
   for (std::int64_t i = 0; i < text.n_layers; ++i) {
     const std::string block = "text.blocks." + std::to_string(i);
     list.layer_norm(block + ".ln", text.dim);
-    list.linear(block + ".attn.qkv", text.qkv_dim(), text.dim);
-    list.linear(block + ".attn.proj", text.dim, text.dim);
-    list.mlp(block + ".mlp", text.dim, text.ff_dim, text.dim);
+    list.linear(block + ".attn.qkv", text.qkv_dim(), text.dim, text.group_size);
+    list.linear(block + ".attn.proj", text.dim, text.dim, text.group_size);
+    if (text.tau_attn) {
+      list.tensor(block + ".attn.tau.wq", {text.n_heads, text.qkv_dim()});
+      list.tensor(block + ".attn.tau.wv", {text.n_heads, text.qkv_dim()});
+      list.tensor(block + ".attn.tau.alpha", {text.n_heads});
+    }
+    if (text.has_experts(i)) {
+      list.experts(block + ".mlp", *text.moe, text.dim);
+    } else {
+      list.mlp(block + ".mlp", text.dim, text.ff_dim, text.dim, text.group_size);
+    }
   }
   list.layer_norm("text.post_ln", text.dim);
   list.linear("text.lm_head", text.vocab_size, text.dim);
 
   list.tensor("region.coord_features", {1, region.coord_feat_dim / 2});
-  list.linear("region.coord_encoder", region.dim, region.coord_feat_dim);
-  list.mlp("region.coord_decoder", region.dim, region.inner_dim, region.coord_out_dim);
+  const auto decoder = [&](const std::string &name, std::int64_t out) {
+    if (region.linear_decoders) {
+      list.linear(name, out, region.dim, region.group_size);
+    } else {
+      list.mlp(name, region.dim, region.inner_dim, out, region.group_size);
+    }
+  };
+  list.linear("region.coord_encoder", region.dim, region.coord_feat_dim, region.group_size);
+  decoder("region.coord_decoder", region.coord_out_dim);
   list.tensor("region.size_features", {2, region.size_feat_dim / 2});
-  list.linear("region.size_encoder", region.dim, region.size_feat_dim);
-  list.mlp("region.size_decoder", region.dim, region.inner_dim, region.size_out_dim);
+  list.linear("region.size_encoder", region.dim, region.size_feat_dim, region.group_size);
+  decoder("region.size_decoder", region.size_out_dim);
+  if (region.layer_norm) list.layer_norm("region.ln", region.dim);
   return list.take();
 }
 

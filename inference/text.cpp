@@ -25,9 +25,29 @@ TextModel::TextModel(const WeightSource &weights)
                      .to(weights.device())) {
   for (std::int64_t i = 0; i < config_.n_layers; ++i) {
     const std::string name = "text.blocks." + std::to_string(i);
-    blocks_.push_back({weights.layer_norm(name + ".ln"), weights.linear(name + ".attn.qkv"),
-                       weights.linear(name + ".attn.proj"), weights.mlp(name + ".mlp")});
+    Block block{.ln = weights.layer_norm(name + ".ln"),
+                .qkv = weights.linear(name + ".attn.qkv"),
+                .proj = weights.linear(name + ".attn.proj")};
+    if (config_.tau_attn) {
+      const std::string tau = name + ".attn.tau.";
+      block.tau = Tau{weights.tensor(tau + "wq"), weights.tensor(tau + "wv"),
+                      weights.tensor(tau + "alpha")};
+    }
+    if (config_.has_experts(i)) {
+      block.mlp = Moe(weights, name + ".mlp");
+    } else {
+      block.mlp = weights.mlp(name + ".mlp");
+    }
+    blocks_.push_back(std::move(block));
   }
+}
+
+TextModel::Positions TextModel::look_up(const at::Tensor &positions) const {
+  const at::Tensor here = positions.to(freqs_cis_.device());
+  // In the type of the weights before the logarithm, as in the reference: bfloat16 rounds positions
+  // above 256, and the model was trained so.
+  const at::Tensor numbers = here.to(options().dtype()) + 1;
+  return {freqs_cis_.index_select(0, here), numbers.log().unsqueeze(1)};
 }
 
 at::Tensor TextModel::embed(std::span<const std::int64_t> ids) const {
@@ -36,12 +56,24 @@ at::Tensor TextModel::embed(std::span<const std::int64_t> ids) const {
 }
 
 TextModel::Qkv TextModel::project_qkv(const Block &block, const at::Tensor &x,
-                                      const at::Tensor &freqs_cis) const {
+                                      const Positions &positions) const {
   const std::int64_t tokens = x.size(0), dim = config_.head_dim();
-  const at::Tensor qkv = block.qkv(x).view({tokens, config_.n_heads + 2 * config_.n_kv_heads, dim});
+  const at::Tensor flat = block.qkv(x);
+  const at::Tensor qkv = flat.view({tokens, config_.n_heads + 2 * config_.n_kv_heads, dim});
+  if (block.tau) {
+    const auto &[wq, wv, alpha] = *block.tau;
+    const at::Tensor features = at::gelu(flat);
+    const at::Tensor by_position = at::sigmoid(alpha * positions.log) + 0.5;
+    const auto scale = [&](const at::Tensor &w, std::int64_t first_head) {
+      const at::Tensor by_token = at::tanh(ops::linear(features, w, {}));
+      qkv.narrow(1, first_head, config_.n_heads).mul_((by_token + by_position).unsqueeze(-1));
+    };
+    scale(wq, 0);
+    scale(wv, config_.n_heads + config_.n_kv_heads);
+  }
   // Queries and keys lie side by side and are rotated alike.
   const at::Tensor rotated =
-      apply_rotary_emb(qkv.narrow(1, 0, config_.n_heads + config_.n_kv_heads), freqs_cis);
+      apply_rotary_emb(qkv.narrow(1, 0, config_.n_heads + config_.n_kv_heads), positions.freqs_cis);
   return {rotated.narrow(1, 0, config_.n_heads),
           rotated.narrow(1, config_.n_heads, config_.n_kv_heads),
           qkv.narrow(1, config_.n_heads + config_.n_kv_heads, config_.n_kv_heads)};
@@ -63,7 +95,7 @@ std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x,
       const at::Tensor rows = hidden.reshape({images * tokens, config_.dim});
       const at::Tensor normed = block.ln(rows);
       const auto [q, k, v] =
-          project_qkv(block, normed, freqs_cis_.narrow(0, 0, tokens).repeat({images, 1, 1}));
+          project_qkv(block, normed, look_up(at::arange(tokens).repeat({images})));
       for (std::int64_t n = 0; n < images; ++n) {
         caches[left.items()[n]].append(i, k.narrow(0, n * tokens, tokens),
                                        v.narrow(0, n * tokens, tokens));
@@ -77,28 +109,28 @@ std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x,
       };
       const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
       const at::Tensor flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
-      hidden =
-          (rows + block.proj(flat, normed) + block.mlp(normed)).view({images, tokens, config_.dim});
+      hidden = (rows + block.proj(flat, normed) + block.apply_mlp(normed))
+                   .view({images, tokens, config_.dim});
     }
   }
   return caches;
 }
 
 at::Tensor TextModel::forward(const at::Tensor &x, std::span<const TextSegment> segments) const {
-  std::vector<at::Tensor> freqs;
+  std::vector<at::Tensor> ranges;
   std::vector<std::int64_t> last_rows;
   for (const TextSegment &segment : segments) {
-    freqs.push_back(freqs_cis_.narrow(0, segment.position(), segment.tokens));
+    ranges.push_back(at::arange(segment.position(), segment.position() + segment.tokens));
     last_rows.push_back((last_rows.empty() ? -1 : last_rows.back()) + segment.tokens);
   }
-  const at::Tensor freqs_cis = at::cat(freqs);
+  const Positions positions = look_up(at::cat(ranges));
 
   at::Tensor hidden = x;
   std::vector<at::Tensor> mixed(segments.size());
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block &block = blocks_[i];
     const at::Tensor normed = block.ln(hidden);
-    const auto [q, k, v] = project_qkv(block, normed, freqs_cis);
+    const auto [q, k, v] = project_qkv(block, normed, positions);
     std::int64_t row = 0;
     for (std::size_t s = 0; s < segments.size(); ++s) {
       const TextSegment &segment = segments[s];
@@ -109,7 +141,7 @@ at::Tensor TextModel::forward(const at::Tensor &x, std::span<const TextSegment> 
                                        segment.cache->k(i), segment.cache->v(i));
       row += segment.tokens;
     }
-    hidden = hidden + block.proj(at::cat(mixed), normed) + block.mlp(normed);
+    hidden = hidden + block.proj(at::cat(mixed), normed) + block.apply_mlp(normed);
   }
   return hidden.index_select(0, at::tensor(last_rows).to(hidden.device()));
 }

@@ -4,11 +4,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "kv_cache.h"
 #include "layers.h"
+#include "moe.h"
 #include "survivors.h"
 
 namespace moondream {
@@ -48,19 +51,36 @@ class TextModel {
   at::Tensor lm_head(const at::Tensor &hidden) const;
 
  private:
+  // How much of a head's queries and values a token and its position take. Moondream 3 alone.
+  struct Tau {
+    at::Tensor wq, wv;  // [H, qkv_dim]
+    at::Tensor alpha;   // [H]
+  };
+  // What positions bring with them.
+  struct Positions {
+    at::Tensor freqs_cis;  // [T, rotary_dim / 2, 2]
+    at::Tensor log;        // [T, 1]: log(position + 1), dtype of the weights
+  };
   struct Block {
     LayerNorm ln;
     Linear qkv;
     // What a variant adds to it is of the block's normed input, not of proj's own: so in the
     // reference, and variants are trained with it.
     Linear proj;
-    Mlp mlp;
+    std::optional<Tau> tau;
+    std::variant<Mlp, Moe> mlp;
+
+    at::Tensor apply_mlp(const at::Tensor &x) const {
+      return std::visit([&](const auto &layers) { return layers(x); }, mlp);
+    }
   };
   struct Qkv {
     at::Tensor q, k, v;  // [T, H, head_dim], q and k rotated
   };
 
-  Qkv project_qkv(const Block &block, const at::Tensor &x, const at::Tensor &freqs_cis) const;
+  // positions: int64 [T] on the CPU.
+  Positions look_up(const at::Tensor &positions) const;
+  Qkv project_qkv(const Block &block, const at::Tensor &x, const Positions &positions) const;
 
   const TextConfig config_;
   const at::Tensor wte_;  // [V, D]

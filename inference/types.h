@@ -131,7 +131,8 @@ struct GenerationSettings {
 // ---- Results ---------------------------------------------------------------------------------
 
 // A score is the probability, at the step that began the box or point, that there is another
-// object: 1 - p(end of sequence).
+// object: 1 - p(end of sequence) where the model chooses among all tokens (Moondream 2),
+// p(coordinate) / (p(coordinate) + p(end)) where it compares the two (Moondream 3).
 struct ScoredBox {
   Box box;
   double score = 0;  // [0, 1]

@@ -50,6 +50,7 @@ std::vector<std::variant<Point, Box>> spatial_refs(const json &refs) {
 // The vectors' own limits, where the result does not tell: see the counts in expected.json.
 constexpr int kTextTokens = 16;
 constexpr int kSpatialTokens = 8;
+constexpr int kTextOnlyTokens = 8;
 
 Case make_case(const std::string &name, const json &expected) {
   Case made{name, {}, {}, expected, expected.value("min_margin", 0.0)};
@@ -140,13 +141,16 @@ std::vector<Case> Folder::text_only_cases() const {
   Case made = make_case("query", expected);
   made.name = "text_only";
   made.prompt = QueryPrompt{expected["question"], false, {}};
+  made.settings.max_tokens = kTextOnlyTokens;
   return {made};
 }
 
 std::vector<std::filesystem::path> folders() {
   if (const char *folder = std::getenv("MOONDREAM_GOLDEN"); folder && *folder) return {folder};
   const std::filesystem::path shipped = std::filesystem::path(MOONDREAM_TEST_DATA) / "golden";
-  return {shipped / "moondream2-tiny", shipped / "moondream2-tiny-gqa"};
+  return {shipped / "moondream2-tiny", shipped / "moondream2-tiny-gqa",
+          shipped / "moondream2-tiny-int4", shipped / "moondream3-tiny",
+          shipped / "moondream3-tiny-fp8"};
 }
 
 std::vector<std::filesystem::path> variant_folders() {

@@ -316,7 +316,8 @@ TEST_P(Parity, BFloat16StaysCloseToTheReference) {
 }
 
 // How far a precision is from the reference: what its first logits lack of a cosine of 1, on
-// average, and how many of the tokens on the reference's way it chooses too.
+// average, and how many of the tokens on the reference's way it chooses too: of texts whose choices
+// were no closer than `min_margin`.
 struct Distance {
   double logits = 0;
   std::size_t tokens = 0, equal = 0;
@@ -324,7 +325,7 @@ struct Distance {
 };
 
 Distance distance(
-    const Folder &folder, const Model &model,
+    const Folder &folder, const Model &model, double min_margin,
     const std::function<std::vector<Answer>(const std::shared_ptr<const EncodedImage> &,
                                             const std::vector<Case> &)> &ask) {
   Distance sum;
@@ -340,7 +341,7 @@ Distance distance(
         sum.logits += 1 - cosine(answers[i].choices.logits, logits->second);
         ++sum.compared;
       }
-      if (!cases[i].expected.contains("token_ids")) continue;
+      if (!cases[i].expected.contains("token_ids") || cases[i].min_margin < min_margin) continue;
       const auto ids = emitted(cases[i]);
       const auto &found = answers[i].choices.tokens;
       for (std::size_t t = 0; t < std::min(ids.size(), found.size()); ++t) {
@@ -356,14 +357,19 @@ Distance distance(
 
 // Measured on these models of random weights: bfloat16, the yardstick, is 2e-5 off, int8 1e-4 and
 // int4 2e-2. The bounds leave room for another processor's rounding; a mistake in a scale or a row
-// costs more than all of it.
+// costs more than all of it. An error of 2e-2 moves logits by some tenths, so int4 is held to texts
+// of wider choices: most of Moondream 2's (half of them have a margin over 0.7), none of
+// Moondream 3's (half are below 0.14).
+constexpr double kInt4Margin = 0.5;
+
 TEST_P(Parity, QuantizedWeightsCostAsMuchAsStated) {
   const Folder folder(GetParam());
   const auto measure = [&](Precision precision, const char *name) {
     const auto model = load(folder, precision);
-    const Distance found = distance(folder, *model, [&](const auto &image, const auto &cases) {
-      return ask(*model, image, cases);
-    });
+    const double min_margin = precision == Precision::kInt4 ? kInt4Margin : 0;
+    const Distance found =
+        distance(folder, *model, min_margin,
+                 [&](const auto &image, const auto &cases) { return ask(*model, image, cases); });
     std::printf("%s: %s logits %.2e off a cosine of 1, %zu of %zu tokens equal, %llu bytes\n",
                 folder.name().c_str(), name, found.logits, found.equal, found.tokens,
                 static_cast<unsigned long long>(model->info().weight_bytes));

@@ -163,6 +163,23 @@ TEST(Config, NullTemplateIsASkillTheModelLacks) {
       parse(R"({"tokenizer": {"templates": {"caption": null}}})").tokenizer.templates.caption);
 }
 
+TEST(Config, Moondream3sSettingsAreRead) {
+  const Config config = parse(R"({
+    "text": {"moe": {"num_experts": 8, "start_layer": 2, "experts_per_token": 3,
+                     "expert_inner_dim": 48}, "tau_attn": true, "group_size": 128},
+    "region": {"group_size": 128},
+    "tokenizer": {"suffix_before_thinking": false, "coord_or_eos": true}})");
+  EXPECT_EQ(config.text.moe, (MoeConfig{8, 2, 3, 48}));
+  EXPECT_TRUE(config.text.has_experts(2));
+  EXPECT_FALSE(config.text.has_experts(1));
+  EXPECT_TRUE(config.text.tau_attn);
+  EXPECT_EQ(config.text.group_size, 128);
+  EXPECT_EQ(config.region.group_size, 128);
+  EXPECT_FALSE(config.tokenizer.suffix_before_thinking);
+  EXPECT_TRUE(config.tokenizer.coord_or_eos);
+  config.validate("Moondream 3");
+}
+
 TEST(Config, WhatIsOffIsNotAskedFor) {
   const Config config = parse(
       R"({"text": {"moe": null, "tau_attn": false, "group_size": null, "rope_theta": 500000}})");
@@ -246,13 +263,24 @@ const BadConfig kBadConfigs[] = {
      kMismatch,
      {"tokenizer.templates.query.prefix"}},
     {"UnknownScale", R"({"region": {"size_scale": "log10"}})", kMismatch, {"region.size_scale"}},
-    {"Experts",
-     R"({"text": {"moe": {"num_experts": 8}}})",
+    {"FewExperts",
+     R"({"text": {"moe": {"num_experts": 4, "experts_per_token": 5}}})",
      kMismatch,
-     {"text.moe", "mixture of experts"}},
-    {"TauAttention", R"({"text": {"tau_attn": true}})", kMismatch, {"text.tau_attn"}},
-    {"PackedText", R"({"text": {"group_size": 128}})", kMismatch, {"text.group_size", "4-bit"}},
-    {"PackedRegion", R"({"region": {"group_size": 128}})", kMismatch, {"region.group_size"}},
+     {"text.moe.experts_per_token is 5"}},
+    {"LateExperts",
+     R"({"text": {"moe": {"start_layer": 25}}})",
+     kMismatch,
+     {"text.moe.start_layer is 25"}},
+    {"UnknownOfExperts", R"({"text": {"moe": {"top_k": 4}}})", kMismatch, {"text.moe", "top_k"}},
+    {"TauWithSharedKeys",
+     R"({"text": {"tau_attn": true, "n_heads": 32, "n_kv_heads": 8}})",
+     kMismatch,
+     {"text.n_kv_heads is 8"}},
+    {"OtherGroups", R"({"text": {"group_size": 64}})", kMismatch, {"text.group_size is 64"}},
+    {"OtherGroupsOfRegion",
+     R"({"region": {"group_size": 32}})",
+     kMismatch,
+     {"region.group_size is 32"}},
 
     {"ZeroDim", R"({"text": {"dim": 0}})", kMismatch, {"text.dim is 0"}},
     {"NegativeLayers", R"({"text": {"n_layers": -1}})", kMismatch, {"text.n_layers is -1"}},

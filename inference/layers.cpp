@@ -1,0 +1,57 @@
+#include "layers.h"
+
+#include <ATen/ATen.h>
+
+namespace moondream {
+
+Matrix WeightSource::matrix_of(const at::Tensor &weight, const std::string &name) const {
+  // A router is small, and an expert that it should not have chosen is wrong altogether.
+  if (!quantized_ || !name.starts_with("text.") || name.ends_with(".router.weight")) {
+    return counted(convert(weight));
+  }
+  // What chooses the tokens is kept finer: its errors are those of every logit.
+  const auto format = name == "text.lm_head.weight" ? QuantizedFormat::kInt8 : *quantized_;
+  QuantizedMatrix made = quantize(weight.to(device_), format);
+  bytes_ += made.bytes();
+  return made;
+}
+
+Matrix WeightSource::matrix(const std::string &name) const {
+  if (!checkpoint_.tensors().contains(name + ".packed")) {
+    return matrix_of(checkpoint_.tensor(name), name);
+  }
+  const auto part = [&](const char *which) { return checkpoint_.tensor(name + which).to(device_); };
+  const std::int64_t out = checkpoint_.tensor(name.substr(0, name.rfind('.')) + ".bias").size(0);
+  Matrix made = packed_matrix(part(".packed"), part(".scale"), part(".zero_point"), out, dtype_);
+  const auto *quantized = std::get_if<QuantizedMatrix>(&made);
+  bytes_ += quantized ? quantized->bytes() : std::get<at::Tensor>(made).nbytes();
+  return made;
+}
+
+std::vector<Matrix> WeightSource::experts(const std::string &name) const {
+  const at::Tensor &weights = checkpoint_.tensor(name + ".weight");
+  std::vector<Matrix> matrices;
+  for (std::int64_t e = 0; e < weights.size(0); ++e) {
+    if (!checkpoint_.tensors().contains(name + ".scale")) {
+      matrices.push_back(matrix_of(weights[e], name + ".weight"));
+      continue;
+    }
+    const std::int64_t out = weights.size(1), in = weights.size(2);
+    const at::Tensor scales = checkpoint_.tensor(name + ".scale")[e].to(device_, at::kFloat);
+    QuantizedMatrix matrix{.format = QuantizedFormat::kFp8,
+                           .out = out,
+                           .in = in,
+                           .group = in,
+                           .values = weights[e].to(device_),
+                           .scales = scales.contiguous().view({out, 1}),
+                           .zeros = {}};
+    if (quantized_ == QuantizedFormat::kInt4) {
+      matrix = quantize(dequantize(matrix, at::kFloat), QuantizedFormat::kInt4);
+    }
+    bytes_ += matrix.bytes();
+    matrices.push_back(std::move(matrix));
+  }
+  return matrices;
+}
+
+}  // namespace moondream
