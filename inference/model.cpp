@@ -12,6 +12,7 @@
 #include "image_crops.h"
 #include "kv_cache.h"
 #include "layers.h"
+#include "model_path.h"
 #include "region.h"
 #include "skills.h"
 #include "text.h"
@@ -20,13 +21,6 @@
 
 namespace moondream {
 namespace {
-
-// Directories name models better than the files in them do.
-std::string name_of(const std::filesystem::path &path) {
-  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
-  const std::string name = whole.filename().string();
-  return name.empty() ? whole.parent_path().filename().string() : name;
-}
 
 std::string precision_name(Precision precision, c10::ScalarType dtype) {
   if (precision == Precision::kInt8) return "int8";
@@ -130,15 +124,16 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
   try {
     if (spec.model.empty()) throw Error(ErrorKind::kSettings, "no model is named");
     select_device(spec.device);  // before reading gigabytes
-    const std::filesystem::path path = spec.model;
+    const auto [path, model_name] = find_model(spec.model);
     const Checkpoint checkpoint = load_checkpoint(path);
     check();
     std::optional<LoraTensors> variant;
-    std::string name = name_of(path);
+    std::string name = model_name;
     if (!spec.variant.empty()) {
-      variant = load_lora(spec.variant, checkpoint.config());
+      const auto [variant_path, variant_name] = find_model(spec.variant);
+      variant = load_lora(variant_path, checkpoint.config());
       name += '+';
-      name += name_of(spec.variant);
+      name += variant_name;
       check();
     }
     auto tokenizer = load_tokenizer(!spec.tokenizer.empty() ? std::filesystem::path(spec.tokenizer)

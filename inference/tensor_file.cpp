@@ -6,6 +6,7 @@
 #include "files.h"
 #include "safetensors.h"
 #include "torch_file.h"
+#include "types.h"
 #include "zip_archive.h"
 
 namespace moondream {
@@ -33,6 +34,32 @@ const DTypeInfo &info(DType dtype) {
                        [dtype](const DTypeInfo &candidate) { return candidate.dtype == dtype; });
 }
 
+// Refuses files of other programs, saying what to take instead.
+void check_format(const MappedFile &file, const std::filesystem::path &path) {
+  const auto begins = [&](std::string_view magic) {
+    return file.size >= magic.size() &&
+           std::equal(magic.begin(), magic.end(), file.bytes.get(),
+                      [](char a, std::byte b) { return static_cast<std::byte>(a) == b; });
+  };
+  if (begins("MOON") || (begins("\x1F\x8B") && path.string().ends_with(".mf.gz"))) {
+    throw Error(ErrorKind::kMismatch,
+                path.string() +
+                    ": is an archive for Moondream's former client, whose weights lie in "
+                    "ONNX graphs, which are not read here. Take the model.safetensors of "
+                    "vikhyatk/moondream2 on Hugging Face, or with 4-bit weights that of "
+                    "moondream/moondream-2b-2025-04-14-4bit, and the tokenizer.json "
+                    "beside it");
+  }
+  if (begins("GGUF")) {
+    throw Error(ErrorKind::kMismatch,
+                path.string() +
+                    ": is a file for llama.cpp, which has none of the heads for places "
+                    "and is not read here. Take the model.safetensors of "
+                    "vikhyatk/moondream2 on Hugging Face, and the tokenizer.json beside "
+                    "it");
+  }
+}
+
 }  // namespace
 
 std::optional<DType> dtype_named(std::string_view name) {
@@ -56,7 +83,9 @@ std::string shape_text(std::span<const std::int64_t> shape) {
 }
 
 TensorFile open_tensor_file(const std::filesystem::path &path) {
-  if (looks_like_zip(map_file(path))) return TorchFile(path);
+  const MappedFile file = map_file(path);
+  check_format(file, path);
+  if (looks_like_zip(file)) return TorchFile(path);
   return SafetensorsFile(path);
 }
 

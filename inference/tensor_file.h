@@ -82,7 +82,8 @@ class TensorFile {
 };
 
 // Opens a file of any format that this library reads, told by its first bytes: a PyTorch file or
-// else a safetensors one. Throws Error as their classes do.
+// else a safetensors one. Throws Error as their classes do, and kMismatch for files that hold a
+// Moondream for other programs (".mf" archives, GGUF), saying what to take instead.
 TensorFile open_tensor_file(const std::filesystem::path &path);
 
 }  // namespace moondream

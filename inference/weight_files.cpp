@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "files.h"
@@ -88,6 +89,14 @@ std::vector<TensorFile> open_directory(const fs::path &directory) {
   if (candidates.empty() && has(kTorchName)) return {open_tensor_file(directory / kTorchName)};
   if (candidates.empty()) candidates = files_of_type(directory, ".pt");
   if (candidates.empty()) {
+    // These are refused with an explanation.
+    for (const char *extension : {".mf", ".gz", ".gguf"}) {
+      for (const fs::path &file : files_of_type(directory, extension)) {
+        if (extension != std::string_view(".gz") || file.stem().extension() == ".mf") {
+          return {open_tensor_file(file)};
+        }
+      }
+    }
     throw Error(ErrorKind::kNotFound, directory.string() + ": holds no weights (" + kWeightsName +
                                           ", " + kIndexName +
                                           ", or one *.safetensors or *.pt file)");

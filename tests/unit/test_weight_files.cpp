@@ -81,6 +81,23 @@ TEST(WeightFiles, EmptyDirectoryHasNoWeights) {
   EXPECT_TRUE(says(error, dir.path().string()) && says(error, "holds no weights")) << error.what();
 }
 
+// What to take instead is said for each format that other programs have.
+TEST(WeightFiles, ModelsForOtherProgramsAreExplained) {
+  const std::pair<const char *, const char *> files[] = {
+      {"moondream-0_5b-int4.mf", "MOON\x01"},
+      {"moondream-2b-int8.mf.gz", "\x1F\x8B\x08"},
+      {"moondream2-text-model-f16.gguf", "GGUF\x03"}};
+  for (const auto &[name, begin] : files) {
+    const TempDir dir;
+    write_file(dir / name, std::string(begin) + std::string(100, 'x'));
+    for (const auto &path : {dir.path(), dir / name}) {
+      const Error error = error_of([&] { open_weights(path); });
+      EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+      EXPECT_TRUE(says(error, name) && says(error, "vikhyatk/moondream2")) << error.what();
+    }
+  }
+}
+
 TEST(WeightFiles, MissingPathIsNotFound) {
   const TempDir dir;
   EXPECT_EQ(error_of([&] { open_weights(dir / "gone"); }).kind(), ErrorKind::kNotFound);
