@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <set>
-#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "config_from_shapes.h"
 #include "files.h"
 #include "mapped_tensor.h"
+#include "release.h"
 #include "tensor_sources.h"
 #include "types.h"
 #include "weight_files.h"
@@ -97,8 +97,21 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
   std::error_code ignored;  // what cannot be looked at cannot be opened: the weights said so
   const std::filesystem::path file =
       (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
-  const Config from_shapes = config_from_shapes(sources);
+  Config from_shapes = config_from_shapes(sources);
   const bool has_file = std::filesystem::exists(file, ignored);
+  if (!names_prompts(file)) {
+    const bool trained = has_training_names(sources);
+    if (const auto release = find_release(from_shapes, trained, file.parent_path())) {
+      apply_release(*release, from_shapes);
+    } else if (from_shapes.vision.cropping == Cropping::kWhole) {
+      mismatch(path,
+               "is a Moondream of early 2024, but the weights do not tell which: put its "
+               "moondream.py beside them, or {\"tokenizer\": {\"release\": ...}} with one of " +
+                   release_names() + " into " + file.string());
+    }
+  } else if (from_shapes.text.tau_attn || from_shapes.text.moe) {
+    apply_release(Release::kMoondream3, from_shapes);
+  }
   Config config = has_file ? read_config(file, from_shapes) : from_shapes;
 
   const auto check_heads = [&](const char *field, std::int64_t n_heads) {
@@ -117,11 +130,6 @@ at::Tensor make_tensor(const TensorSource &source, const std::filesystem::path &
   const at::Tensor tensor =
       mapped_tensor(*source.file, *source.entry, path.string() + ": " + source_text(source));
   return source.transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
-}
-
-// The scales of a cache of 8-bit keys and values, which this library does not have.
-bool is_of_no_use(std::string_view name) {
-  return name.starts_with("text_model.transformer.h.") && name.find(".kv_quantizer.") != name.npos;
 }
 
 // Newer files have the two halves of a block's tau weights as one tensor.
@@ -161,14 +169,14 @@ const at::Tensor &Checkpoint::tensor(const std::string &name) const {
 
 Checkpoint load_checkpoint(const std::filesystem::path &path) {
   const std::vector<TensorFile> files = open_weights(path);
-  const TensorSources sources = find_sources(files, path);
+  TensorSources sources = find_sources(files, path);
   check_kind(sources, path);
+  drop_unused(sources);
   Config config = find_config(sources, path);
 
   Tensors tensors;
   std::map<std::string, std::string> texts;
   for (const auto &[name, source] : sources) {
-    if (is_of_no_use(name)) continue;
     tensors.emplace(name, make_tensor(source, path));
     texts.emplace(name, source_text(source));
   }

@@ -43,9 +43,10 @@ class Checkpoint {
   std::map<std::string, at::Tensor> tensors_;
 };
 
-// Loads a Moondream 2 (or model of its architecture) from a directory, a safetensors file or a
-// shard index, in the native or the training layout. Dimensions are read off the weights where
-// they tell, overridden by the config.json beside them (if there is one), and must then agree.
+// Loads a Moondream from a directory, a file or a shard index, in any layout that tensor_names.h
+// knows. Dimensions are read off the weights where they tell, what a release does in its own way is
+// found as release.h says; the config.json beside them, if there is one, overrides both. All must
+// then agree.
 // Throws Error: kNotFound, kRead as open_weights() and read_config() do; kMismatch as Checkpoint
 // does, or saying what the file is if it is another kind of model.
 Checkpoint load_checkpoint(const std::filesystem::path &path);

@@ -6,6 +6,7 @@
 
 #include "files.h"
 #include "json_text.h"
+#include "release.h"
 #include "types.h"
 
 namespace moondream {
@@ -86,6 +87,29 @@ class Section {
     }
   }
 
+  void read(const char *key, Cropping &field) {
+    const json *value = find(key);
+    if (!value) return;
+    if (*value == "overlapping") {
+      field = Cropping::kOverlapping;
+    } else if (*value == "quarters") {
+      field = Cropping::kQuarters;
+    } else if (*value == "whole") {
+      field = Cropping::kWhole;
+    } else {
+      fail(key, "is neither \"overlapping\", \"quarters\" nor \"whole\"");
+    }
+  }
+
+  std::optional<Release> release(const char *key) {
+    const json *value = find(key);
+    if (!value) return std::nullopt;
+    const auto *name = value->get_ptr<const std::string *>();
+    const auto release = name ? release_named(*name) : std::nullopt;
+    if (!release) fail(key, "is none of " + release_names());
+    return release;
+  }
+
   Section section(const char *key) { return {find(key), name_ + "." + key, origin_}; }
 
   // Throws if the file has a key that nothing asked for.
@@ -126,6 +150,7 @@ void read_text(Section section, TextConfig &text) {
   if (section.has("n_heads")) text.n_kv_heads = text.n_heads;
   section.read("n_kv_heads", text.n_kv_heads);
   section.read("prefix_attn", text.prefix_attn);
+  section.read("causal_prefix", text.causal_prefix);
   section.read("rope_theta", text.rope_theta);
   section.read("tau_attn", text.tau_attn);
   section.read("group_size", text.group_size);
@@ -155,6 +180,8 @@ void read_vision(Section section, VisionConfig &vision) {
   section.read("max_crops", vision.max_crops);
   section.read("overlap_margin", vision.overlap_margin);
   section.read("proj_inner_dim", vision.proj_inner_dim);
+  section.read("cropping", vision.cropping);
+  section.read("exact_gelu", vision.exact_gelu);
   section.finish();
 }
 
@@ -199,6 +226,7 @@ void read_templates(Section section, Templates &templates) {
 }
 
 void read_tokenizer(Section section, TokenizerConfig &tokenizer) {
+  section.release("release");  // applied already
   section.read("bos_id", tokenizer.bos_id);
   section.read("eos_id", tokenizer.eos_id);
   section.read("answer_id", tokenizer.answer_id);
@@ -207,6 +235,10 @@ void read_tokenizer(Section section, TokenizerConfig &tokenizer) {
   section.read("size_id", tokenizer.size_id);
   section.read("start_ground_points_id", tokenizer.start_ground_points_id);
   section.read("end_ground_id", tokenizer.end_ground_id);
+  section.read("image_prefix", tokenizer.image_prefix);
+  section.read("image_suffix", tokenizer.image_suffix);
+  section.read("stop_ids", tokenizer.stop_ids);
+  section.read("strip_text", tokenizer.strip_text);
   section.read("leading_space_in_query", tokenizer.leading_space_in_query);
   section.read("leading_space_in_object", tokenizer.leading_space_in_object);
   section.read("double_query_suffix", tokenizer.double_query_suffix);
@@ -236,6 +268,7 @@ Config parse_config(std::string_view text, const std::string &origin, const Conf
   };
 
   Config config = defaults;
+  if (const auto release = section("tokenizer").release("release")) apply_release(*release, config);
   const bool has_prefix = section("text").has("prefix_attn");
   read_text(section("text"), config.text);
   read_vision(section("vision"), config.vision);
@@ -248,6 +281,19 @@ Config parse_config(std::string_view text, const std::string &origin, const Conf
   read_region(section("region"), config.region);
   read_tokenizer(section("tokenizer"), config.tokenizer);
   return config;
+}
+
+bool names_prompts(const std::filesystem::path &path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return false;
+  const json document = parse_json(read_file(path, kMaxConfig), path.string());
+  const auto inside = [](const json &object, const char *key) {
+    const auto found = object.is_object() ? object.find(key) : object.end();
+    return found == object.end() ? json() : *found;
+  };
+  const json tokenizer =
+      inside(document.contains("config") ? inside(document, "config") : document, "tokenizer");
+  return !inside(tokenizer, "release").is_null() || !inside(tokenizer, "templates").is_null();
 }
 
 Config read_config(const std::filesystem::path &path, const Config &defaults) {

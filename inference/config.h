@@ -36,6 +36,7 @@ struct TextConfig {
   std::int64_t n_kv_heads = 32;    // divides n_heads; absent beside an n_heads: equal to it
   std::int64_t prefix_attn = 730;  // positions that see each other: BOS and the image
   double rope_theta = 10000;
+  bool causal_prefix = false;    // ours: the image's positions, too, see only those before: 2024
   std::optional<MoeConfig> moe;  // Moondream 3
   bool tau_attn = false;         // Moondream 3: queries and values scaled by token and position
   std::int64_t group_size = 0;   // of packed 4-bit weights, 128; 0: weights are not packed
@@ -44,6 +45,13 @@ struct TextConfig {
   std::int64_t rotary_dim() const { return head_dim() / 2; }  // leading dimensions that rotate
   std::int64_t qkv_dim() const { return (n_heads + 2 * n_kv_heads) * head_dim(); }
   bool has_experts(std::int64_t layer) const { return moe && layer >= moe->start_layer; }
+};
+
+// How a picture becomes crops.
+enum class Cropping {
+  kOverlapping,  // "overlapping": all of it, and overlapping parts of it: since 2025
+  kQuarters,     // "quarters": all of it, and halves or quarters of it: since 2024-05-20
+  kWhole,        // "whole": all of it, to which features of parts are not joined: before
 };
 
 struct VisionConfig {
@@ -58,7 +66,11 @@ struct VisionConfig {
   std::int64_t max_crops = 12;       // local crops; the global one is not counted
   std::int64_t overlap_margin = 4;   // patches
   std::int64_t proj_inner_dim = 8192;
+  Cropping cropping = Cropping::kOverlapping;  // ours
+  bool exact_gelu = false;  // ours: not its tanh approximation: before 2024-04-02
 
+  // Features of the projection's input: of all of the picture and, beside them, of its parts.
+  std::int64_t proj_in_dim() const { return (cropping == Cropping::kWhole ? 1 : 2) * enc_dim; }
   std::int64_t grid() const { return crop_size / enc_patch_size; }  // patches along one side
   std::int64_t n_patches() const { return grid() * grid(); }
   std::int64_t patch_dim() const { return enc_patch_size * enc_patch_size * in_channels; }
@@ -108,10 +120,13 @@ struct Templates {
   std::optional<AffixTemplate> point = AffixTemplate{{1, 2581, 2}, {3}};
 };
 
+// In place of a special id: the vocabulary has no such token.
+inline constexpr std::int64_t kNoId = -1;
+
 struct TokenizerConfig {
   std::int64_t bos_id = 0;
   std::int64_t eos_id = 0;
-  std::int64_t answer_id = 3;
+  std::int64_t answer_id = 3;  // this and the following may be kNoId
   std::int64_t thinking_id = 4;
   std::int64_t coord_id = 5;
   std::int64_t size_id = 6;
@@ -119,6 +134,9 @@ struct TokenizerConfig {
   std::int64_t end_ground_id = 9;
   Templates templates;
 
+  TokenIds image_prefix, image_suffix;  // ours: before and behind the image's positions
+  TokenIds stop_ids;                    // ours: end a text, as eos_id does
+  bool strip_text = false;              // ours: white space around a text is cut off
   bool leading_space_in_query = false;  // ours: encode " " + question
   bool leading_space_in_object = true;  // ours: encode " " + object
   bool double_query_suffix = true;      // ours: the query's suffix comes twice when not reasoning
@@ -132,6 +150,13 @@ struct Config {
   VisionConfig vision;
   RegionConfig region;
   TokenizerConfig tokenizer;
+  bool has_region = true;  // ours, told by the weights: the model knows places
+
+  // Positions of a picture: the first token, the image and what is around it.
+  std::int64_t prefix_length() const {
+    return text.prefix_attn +
+           static_cast<std::int64_t>(tokenizer.image_prefix.size() + tokenizer.image_suffix.size());
+  }
 
   // Throws Error{kMismatch} naming the first field that is out of bounds or does not fit another.
   // After it, no product of dimensions overflows and all ids are in the vocabulary. `origin` is
@@ -141,14 +166,19 @@ struct Config {
 
 // Reads the JSON text of a config.json: the sections text, vision, region and tokenizer at the top
 // or inside "config", as Hugging Face has them. What it does not say stays as in `defaults`; keys
-// beside the sections are ignored. An absent text.prefix_attn follows from the picture's size. Does
-// not validate.
-// Throws Error: kRead if it is not JSON, kMismatch naming the field if one has the wrong type, is
-// unknown, or asks for what this library does not do. `origin` is the file's name, for the text.
+// beside the sections are ignored. "release" in the tokenizer section (ours: "2025-04-14") sets
+// what that release of the model does in its own way, before all else is read: see release.h. An
+// absent text.prefix_attn follows from the picture's size. Does not validate. Throws Error: kRead
+// if it is not JSON, kMismatch naming the field if one has the wrong type, is unknown, or asks for
+// what this library does not do. `origin` is the file's name, for the text.
 Config parse_config(std::string_view json, const std::string &origin, const Config &defaults = {});
 
 // Reads the file at `path`, as parse_config() does. Throws also kNotFound, and kRead if it is
 // unreadable.
 Config read_config(const std::filesystem::path &path, const Config &defaults = {});
+
+// Whether the file, if it is there, says how the model is to be prompted: by a release or templates
+// of its own. Throws as read_config() does.
+bool names_prompts(const std::filesystem::path &path);
 
 }  // namespace moondream

@@ -32,6 +32,11 @@ class Shapes {
 
   bool has(const std::string &name) const { return sources_.contains(name); }
 
+  bool has_any(const std::string &prefix) const {
+    const auto found = sources_.lower_bound(prefix);
+    return found != sources_.end() && found->first.starts_with(prefix);
+  }
+
   bool is_transposed(const std::string &name) const {
     const auto found = sources_.find(name);
     return found != sources_.end() && found->second.transposed;
@@ -68,7 +73,7 @@ std::int64_t exact_root(std::int64_t value) {
   return 0;
 }
 
-// What Moondream 3 has and how it is used; nothing if it is another model.
+// What Moondream 3 has; nothing if it is another model.
 void read_moondream3(const Shapes &shapes, Config &config) {
   TextConfig &text = config.text;
   text.tau_attn = shapes.has("text.blocks.0.attn.tau.alpha");
@@ -87,9 +92,6 @@ void read_moondream3(const Shapes &shapes, Config &config) {
   if (!text.tau_attn && !text.moe) return;
   text.rope_theta = 1.5e6;
   text.max_context = 32768;
-  config.tokenizer.double_query_suffix = false;
-  config.tokenizer.suffix_before_thinking = false;
-  config.tokenizer.coord_or_eos = true;
 }
 
 }  // namespace
@@ -128,9 +130,14 @@ Config config_from_shapes(const TensorSources &sources) {
   shapes.count_blocks("vision.blocks.", ".ln1.weight", vision.enc_n_layers);
   shapes.read("vision.blocks.0.mlp.fc1.weight", 2, 0, vision.enc_ff_dim);
   shapes.read("vision.proj_mlp.fc1.weight", 2, 0, vision.proj_inner_dim);
+  std::int64_t proj_in_dim = 2 * vision.enc_dim;
+  shapes.read("vision.proj_mlp.fc1.weight", 2, 1, proj_in_dim);
+  if (proj_in_dim == vision.enc_dim) vision.cropping = Cropping::kWhole;
   vision.enc_n_heads = vision.enc_dim % kVisionHeadDim == 0 ? vision.enc_dim / kVisionHeadDim : 0;
   vision.proj_out_dim = text.dim;
 
+  // Only models of 2024, which have the training code's names, may be without.
+  config.has_region = shapes.has_any("region.") || !has_training_names(sources);
   RegionConfig &region = config.region;
   region.dim = text.dim;
   std::int64_t coord_features = region.coord_feat_dim / 2, size_features = region.size_feat_dim / 2;

@@ -123,9 +123,9 @@ void validate_region(const Validator &check, const RegionConfig &region) {
 
 void validate_tokenizer(const Validator &check, const TokenizerConfig &tokenizer,
                         const TextConfig &text) {
+  check.id("tokenizer.bos_id", tokenizer.bos_id, text.vocab_size);
+  check.id("tokenizer.eos_id", tokenizer.eos_id, text.vocab_size);
   const std::pair<const char *, std::int64_t> ids[] = {
-      {"tokenizer.bos_id", tokenizer.bos_id},
-      {"tokenizer.eos_id", tokenizer.eos_id},
       {"tokenizer.answer_id", tokenizer.answer_id},
       {"tokenizer.thinking_id", tokenizer.thinking_id},
       {"tokenizer.coord_id", tokenizer.coord_id},
@@ -133,7 +133,13 @@ void validate_tokenizer(const Validator &check, const TokenizerConfig &tokenizer
       {"tokenizer.start_ground_points_id", tokenizer.start_ground_points_id},
       {"tokenizer.end_ground_id", tokenizer.end_ground_id},
   };
-  for (const auto &[field, id] : ids) check.id(field, id, text.vocab_size);
+  for (const auto &[field, id] : ids) {
+    if (id != kNoId) check.id(field, id, text.vocab_size);
+  }
+  if (tokenizer.coord_or_eos) check.id("tokenizer.coord_id", tokenizer.coord_id, text.vocab_size);
+  check.ids("tokenizer.image_prefix", tokenizer.image_prefix, text);
+  check.ids("tokenizer.image_suffix", tokenizer.image_suffix, text);
+  check.ids("tokenizer.stop_ids", tokenizer.stop_ids, text);
 
   const Templates &templates = tokenizer.templates;
   if (templates.caption) {
@@ -168,6 +174,7 @@ void Config::validate(const std::string &origin) const {
               "1 + (vision.crop_size / vision.enc_patch_size)^2", 1 + vision.n_patches());
   check.in_range("text.prefix_attn", text.prefix_attn, 1, text.max_context - 1);
   validate_tokenizer(check, tokenizer, text);
+  check.in_range("the length of an image's prefix", prefix_length(), 1, text.max_context - 1);
 }
 
 }  // namespace moondream

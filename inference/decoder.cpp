@@ -66,7 +66,8 @@ void Decoder::serve(Sequence::Want want, std::span<Sequence *const> sequences) c
     Sequence &sequence = *sequences[i];
     sequence.answer_ = answers[static_cast<std::int64_t>(i)];
     if (want == Sequence::Want::kLogits && sequence.trace_ && !sequence.traced_logits_) {
-      sequence.trace_("logits", sequence.index_, sequence.answer_);
+      // Who generates may forbid tokens in them.
+      sequence.trace_("logits", sequence.index_, sequence.answer_.clone());
       sequence.traced_logits_ = true;
     }
   }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "resize.h"
 
@@ -67,6 +69,82 @@ Crops overlap_crop_image(const ImageView &image, const VisionConfig &config) {
     }
   }
   return crops;
+}
+
+Crops quarter_crop_image(const ImageView &image, const VisionConfig &config) {
+  const int size = static_cast<int>(config.crop_size);
+  Crops crops;
+  // Smaller pictures are one crop.
+  constexpr int kSmallest = 512;
+  if (std::max(image.width, image.height) >= kSmallest) {
+    const double aspect = static_cast<double>(image.width) / image.height;
+    std::pair<double, int> best{std::numeric_limits<double>::infinity(), 0};
+    for (const Tiling tiling : {Tiling{1, 1}, {1, 2}, {2, 1}, {2, 2}}) {
+      const int height = tiling.rows * size, width = tiling.columns * size;
+      // The reference compares heights with widths here, and its models were trained so.
+      const std::pair<double, int> key{
+          std::abs(static_cast<double>(width) / height - aspect),
+          std::abs(height - image.width) + std::abs(width - image.height)};
+      if (key >= best) continue;
+      best = key;
+      crops.tiling = tiling;
+    }
+  }
+  const auto [rows, columns] = crops.tiling;
+  Image whole = resize_bicubic(image, columns * size, rows * size);
+  const bool one = rows == 1 && columns == 1;
+  crops.count = one ? 1 : 1 + rows * columns;
+  if (one) {
+    crops.pixels = std::move(whole.pixels);
+    return crops;
+  }
+
+  const std::size_t row_bytes = std::size_t{3} * size, whole_row_bytes = row_bytes * columns;
+  crops.pixels.resize(row_bytes * size * crops.count);
+  std::uint8_t *out = crops.pixels.data();
+  // Bilinear at exactly one or two pixels for one is the mean of these.
+  const unsigned count = static_cast<unsigned>(rows * columns);
+  for (int y = 0; y < size; ++y) {
+    for (int x = 0; x < size; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        unsigned sum = count / 2;
+        for (int row = 0; row < rows; ++row) {
+          for (int column = 0; column < columns; ++column) {
+            sum += whole.pixels[whole_row_bytes * (rows * y + row) +
+                                std::size_t{3} * (columns * x + column) + c];
+          }
+        }
+        *out++ = static_cast<std::uint8_t>(sum / count);
+      }
+    }
+  }
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < columns; ++column) {
+      const std::uint8_t *in =
+          whole.pixels.data() + whole_row_bytes * (row * size) + row_bytes * column;
+      for (int y = 0; y < size; ++y, out += row_bytes, in += whole_row_bytes) {
+        std::memcpy(out, in, row_bytes);
+      }
+    }
+  }
+  return crops;
+}
+
+Crops whole_crop_image(const ImageView &image, const VisionConfig &config) {
+  const int size = static_cast<int>(config.crop_size);
+  return {.tiling = {1, 1}, .count = 1, .pixels = resize_bicubic(image, size, size).pixels};
+}
+
+Crops crop_image(const ImageView &image, const VisionConfig &config) {
+  switch (config.cropping) {
+    case Cropping::kQuarters:
+      return quarter_crop_image(image, config);
+    case Cropping::kWhole:
+      return whole_crop_image(image, config);
+    case Cropping::kOverlapping:
+      break;
+  }
+  return overlap_crop_image(image, config);
 }
 
 at::Tensor reconstruct_from_crops(const at::Tensor &features, Tiling tiling, int overlap_margin) {

@@ -36,6 +36,18 @@ struct Crops {
 // Throws Error{kSettings} for a picture without pixels.
 Crops overlap_crop_image(const ImageView &image, const VisionConfig &config);
 
+// Port of VisionEncoder.preprocess and create_patches in hf/vision_encoder.py @ 5ce4fe8, which the
+// models of 2024-05-20 to 2024-08-26 have: the picture in one of four sizes, with Pillow's bicubic
+// filter, is cut into crops that do not overlap; the global crop is that again, scaled down to one
+// crop, and rounded to 8 bits, which the reference does not. Throws as overlap_crop_image() does.
+Crops quarter_crop_image(const ImageView &image, const VisionConfig &config);
+
+// The picture as one crop, with Pillow's bicubic filter, as in the models before. Throws the same.
+Crops whole_crop_image(const ImageView &image, const VisionConfig &config);
+
+// What the model of this configuration sees of a picture: one of the above.
+Crops crop_image(const ImageView &image, const VisionConfig &config);
+
 // Joins the features of local crops without their margins, which overlap.
 // features: [rows * columns, grid, grid, D]
 // return:   [rows * (grid - 2 * margin) + 2 * margin, columns * (...) + ..., D]

@@ -2,6 +2,7 @@
 // Thread-safety: const after loading; safe. A WeightSource is for one thread.
 #pragma once
 
+#include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
@@ -36,12 +37,15 @@ struct LayerNorm {
   at::Tensor operator()(const at::Tensor &x) const { return ops::layer_norm(x, weight, bias); }
 };
 
-// Two linear layers with a GELU (tanh) between them.
+// Two linear layers with a GELU between them.
 struct Mlp {
   Linear fc1;
   Linear fc2;
+  bool exact_gelu = false;  // not its tanh approximation
 
-  at::Tensor operator()(const at::Tensor &x) const { return fc2(ops::gelu_tanh(fc1(x))); }
+  at::Tensor operator()(const at::Tensor &x) const {
+    return fc2(exact_gelu ? at::gelu(fc1(x)) : ops::gelu_tanh(fc1(x)));
+  }
 };
 
 // Takes weights out of a checkpoint, and the additions of a variant to them, to where and as what
@@ -70,7 +74,9 @@ class WeightSource {
   }
   // The experts' weights of one layer, each [out, in].
   std::vector<Matrix> experts(const std::string &name) const;
-  Mlp mlp(const std::string &name) const { return {linear(name + ".fc1"), linear(name + ".fc2")}; }
+  Mlp mlp(const std::string &name, bool exact_gelu = false) const {
+    return {linear(name + ".fc1"), linear(name + ".fc2"), exact_gelu};
+  }
 
   const Config &config() const { return checkpoint_.config(); }
   c10::Device device() const { return device_; }

@@ -17,6 +17,7 @@
 #include "skills.h"
 #include "text.h"
 #include "tokenizer.h"
+#include "tokenizer_check.h"
 #include "vision.h"
 
 namespace moondream {
@@ -26,6 +27,12 @@ std::string precision_name(Precision precision, c10::ScalarType dtype) {
   if (precision == Precision::kInt8) return "int8";
   if (precision == Precision::kInt4) return "int4";
   return dtype == c10::kBFloat16 ? "bfloat16" : "float32";
+}
+
+TokenIds ids_before_image(const TokenizerConfig &config) {
+  TokenIds ids = {config.bos_id};
+  ids.insert(ids.end(), config.image_prefix.begin(), config.image_prefix.end());
+  return ids;
 }
 
 bool cancelled(const Picture &picture) { return picture.cancelled && picture.cancelled(); }
@@ -45,7 +52,8 @@ struct Model::Impl {
         region(weights),
         decoder(text, region),
         skills(config.tokenizer, *tokenizer, text, region),
-        bos(text.embed({&config.tokenizer.bos_id, 1})),
+        before_image(text.embed(ids_before_image(config.tokenizer))),
+        after_image(text.embed(config.tokenizer.image_suffix)),
         info(std::move(what)) {
     info.weight_bytes = weights.bytes();
   }
@@ -62,7 +70,7 @@ struct Model::Impl {
   const RegionModel region;
   const Decoder decoder;
   const Skills skills;
-  const at::Tensor bos;  // [1, D]
+  const at::Tensor before_image, after_image;  // [T, D], of the tokens around an image
   ModelInfo info;
 };
 
@@ -139,6 +147,7 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
     auto tokenizer = load_tokenizer(!spec.tokenizer.empty() ? std::filesystem::path(spec.tokenizer)
                                     : std::filesystem::is_directory(path) ? path
                                                                           : path.parent_path());
+    check_tokenizer(checkpoint.config().tokenizer, *tokenizer, spec.model);
     if (tokenizer->vocab_size() > checkpoint.config().text.vocab_size) {
       throw Error(ErrorKind::kMismatch, "the tokenizer of " + spec.model + " has " +
                                             std::to_string(tokenizer->vocab_size()) +
@@ -163,7 +172,7 @@ void Model::use_cpu_threads(int most) const {
 }
 
 Crops Model::crop(const ImageView &image) const try {
-  return overlap_crop_image(image, impl_->config.vision);
+  return crop_image(image, impl_->config.vision);
 } catch (...) {
   throw caught_error("cutting an image");
 }
@@ -183,7 +192,7 @@ std::vector<std::shared_ptr<const EncodedImage>> Model::encode(std::span<Picture
     const at::Tensor features = at::stack(picture.features);
     const at::Tensor embedding = impl_->vision.project(features, picture.crops->tiling);
     whole.push_back(i);
-    prefixes.push_back(at::cat({impl_->bos, embedding}));
+    prefixes.push_back(at::cat({impl_->before_image, embedding, impl_->after_image}));
     if (trace) {
       trace("crops", i, impl_->pixels_of(*picture.crops).clone());
       trace("vit", i, features);

@@ -4,18 +4,24 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace moondream {
 
+RegionModel::Heads::Heads(const WeightSource &weights)
+    : coord_features(weights.tensor("region.coord_features")),
+      coord_encoder(weights.linear("region.coord_encoder")),
+      coord_decoder(decoder(weights, "region.coord_decoder")),
+      size_features(weights.tensor("region.size_features")),
+      size_encoder(weights.linear("region.size_encoder")),
+      size_decoder(decoder(weights, "region.size_decoder")) {
+  if (weights.config().region.layer_norm) ln = weights.layer_norm("region.ln");
+}
+
 RegionModel::RegionModel(const WeightSource &weights)
     : config_(weights.config().region),
-      coord_features_(weights.tensor("region.coord_features")),
-      coord_encoder_(weights.linear("region.coord_encoder")),
-      coord_decoder_(decoder(weights, "region.coord_decoder")),
-      size_features_(weights.tensor("region.size_features")),
-      size_encoder_(weights.linear("region.size_encoder")),
-      size_decoder_(decoder(weights, "region.size_decoder")),
-      ln_(config_.layer_norm ? std::optional(weights.layer_norm("region.ln")) : std::nullopt) {}
+      heads_(weights.config().has_region ? std::optional<const Heads>(std::in_place, weights)
+                                         : std::nullopt) {}
 
 RegionModel::Decoder RegionModel::decoder(const WeightSource &weights, const std::string &name) {
   if (weights.config().region.linear_decoders) return weights.linear(name);
@@ -23,7 +29,7 @@ RegionModel::Decoder RegionModel::decoder(const WeightSource &weights, const std
 }
 
 at::Tensor RegionModel::decode(const Decoder &decoder, const at::Tensor &hidden) const {
-  const at::Tensor x = ln_ ? (*ln_)(hidden) : hidden;
+  const at::Tensor x = heads_->ln ? (*heads_->ln)(hidden) : hidden;
   return std::visit([&](const auto &layers) { return layers(x); }, decoder).to(at::kFloat);
 }
 
@@ -35,20 +41,20 @@ at::Tensor RegionModel::fourier_features(const at::Tensor &x, const at::Tensor &
 
 at::Tensor RegionModel::encode_coordinate(double coordinate) const {
   const at::Tensor x = at::full({1, 1}, coordinate, at::kFloat);
-  return coord_encoder_(fourier_features(x, coord_features_));
+  return heads_->coord_encoder(fourier_features(x, heads_->coord_features));
 }
 
 at::Tensor RegionModel::encode_size(double width, double height) const {
   const at::Tensor x = at::tensor({width, height}, at::kFloat).view({1, 2});
-  return size_encoder_(fourier_features(x, size_features_));
+  return heads_->size_encoder(fourier_features(x, heads_->size_features));
 }
 
 at::Tensor RegionModel::decode_coordinate(const at::Tensor &hidden) const {
-  return decode(coord_decoder_, hidden);
+  return decode(heads_->coord_decoder, hidden);
 }
 
 at::Tensor RegionModel::decode_size(const at::Tensor &hidden) const {
-  return decode(size_decoder_, hidden).view({hidden.size(0), 2, config_.size_bins()});
+  return decode(heads_->size_decoder, hidden).view({hidden.size(0), 2, config_.size_bins()});
 }
 
 double RegionModel::coordinate_of_bin(std::int64_t bin) const {

@@ -18,6 +18,9 @@ class RegionModel {
  public:
   explicit RegionModel(const WeightSource &weights);
 
+  // Whether the model knows places at all: if not, nothing else may be called.
+  bool exists() const { return heads_.has_value(); }
+
   // A coordinate, as a fraction of the picture -> [1, D].
   at::Tensor encode_coordinate(double coordinate) const;
 
@@ -37,18 +40,24 @@ class RegionModel {
  private:
   using Decoder = std::variant<Mlp, Linear>;
 
+  struct Heads {
+    explicit Heads(const WeightSource &weights);
+
+    at::Tensor coord_features;  // [1, coord_feat_dim / 2]
+    Linear coord_encoder;
+    Decoder coord_decoder;
+    at::Tensor size_features;  // [2, size_feat_dim / 2]
+    Linear size_encoder;
+    Decoder size_decoder;
+    std::optional<LayerNorm> ln;  // before the decoders
+  };
+
   static Decoder decoder(const WeightSource &weights, const std::string &name);
   at::Tensor decode(const Decoder &decoder, const at::Tensor &hidden) const;
   at::Tensor fourier_features(const at::Tensor &x, const at::Tensor &w) const;
 
   const RegionConfig config_;
-  const at::Tensor coord_features_;  // [1, coord_feat_dim / 2]
-  const Linear coord_encoder_;
-  const Decoder coord_decoder_;
-  const at::Tensor size_features_;  // [2, size_feat_dim / 2]
-  const Linear size_encoder_;
-  const Decoder size_decoder_;
-  const std::optional<LayerNorm> ln_;  // before the decoders
+  const std::optional<const Heads> heads_;
 };
 
 }  // namespace moondream

@@ -9,7 +9,6 @@
 namespace moondream {
 namespace {
 
-constexpr double kSupport = 3.0;
 // Coefficients are fixed-point: 8 bits of pixel, 2 bits of headroom for the filter's overshoot.
 constexpr int kPrecisionBits = 32 - 8 - 2;
 constexpr int kHalf = 1 << (kPrecisionBits - 1);
@@ -20,9 +19,21 @@ double sinc(double x) {
   return std::sin(x) / x;
 }
 
-double lanczos(double x) {
-  return -kSupport <= x && x < kSupport ? sinc(x) * sinc(x / kSupport) : 0.0;
+double lanczos(double x) { return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3.0) : 0.0; }
+
+double bicubic(double x) {
+  constexpr double kA = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((kA + 2.0) * x - (kA + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * kA;
+  return 0.0;
 }
+
+struct Filter {
+  double (*share)(double);  // of a sample so far from the centre
+  double support;           // beyond which it is 0
+};
+constexpr Filter kLanczos{lanczos, 3.0}, kBicubic{bicubic, 2.0};
 
 // For one axis: which input samples make each output sample, and in what shares.
 struct Taps {
@@ -32,10 +43,10 @@ struct Taps {
   std::vector<int> weights;  // [out, stride], fixed-point
 };
 
-Taps make_taps(int in_size, int out_size) {
+Taps make_taps(int in_size, int out_size, const Filter &filter) {
   const double scale = static_cast<double>(in_size) / out_size;
   const double filter_scale = std::max(scale, 1.0);
-  const double support = kSupport * filter_scale;
+  const double support = filter.support * filter_scale;
   Taps taps;
   taps.stride = static_cast<int>(std::ceil(support)) * 2 + 1;
   taps.first.resize(out_size);
@@ -50,7 +61,7 @@ Taps make_taps(int in_size, int out_size) {
     const int count = last - first;
     double sum = 0.0;
     for (int i = 0; i < count; ++i) {
-      shares[i] = lanczos((i + first - center + 0.5) * (1.0 / filter_scale));
+      shares[i] = filter.share((i + first - center + 0.5) * (1.0 / filter_scale));
       sum += shares[i];
     }
     int *weights = &taps.weights[static_cast<std::size_t>(out) * taps.stride];
@@ -84,8 +95,8 @@ void resample_row(const std::uint8_t *in, const Taps &taps, int out_size, std::u
   }
 }
 
-Image resample_horizontal(const ImageView &image, int width) {
-  const Taps taps = make_taps(image.width, width);
+Image resample_horizontal(const ImageView &image, int width, const Filter &filter) {
+  const Taps taps = make_taps(image.width, width, filter);
   Image out{width, image.height,
             std::vector<std::uint8_t>(static_cast<std::size_t>(width) * image.height * 3)};
   for (int y = 0; y < image.height; ++y) {
@@ -95,8 +106,8 @@ Image resample_horizontal(const ImageView &image, int width) {
   return out;
 }
 
-Image resample_vertical(const ImageView &image, int height) {
-  const Taps taps = make_taps(image.height, height);
+Image resample_vertical(const ImageView &image, int height, const Filter &filter) {
+  const Taps taps = make_taps(image.height, height, filter);
   const std::size_t row_bytes = std::size_t{3} * image.width;
   Image out{image.width, height, std::vector<std::uint8_t>(row_bytes * height)};
   // Row by row with one accumulator for each byte, so that the inner loop is a plain vector one.
@@ -124,19 +135,27 @@ Image copy(const ImageView &image) {
   return out;
 }
 
-}  // namespace
-
-Image resize_lanczos(const ImageView &image, int width, int height) {
+Image resize(const ImageView &image, int width, int height, const Filter &filter) {
   if (image.data == nullptr || image.width < 1 || image.height < 1 || width < 1 || height < 1) {
     throw Error(ErrorKind::kSettings, "cannot resize a picture of " + std::to_string(image.width) +
                                           "x" + std::to_string(image.height) + " pixels to " +
                                           std::to_string(width) + "x" + std::to_string(height));
   }
   if (width == image.width && height == image.height) return copy(image);
-  if (width == image.width) return resample_vertical(image, height);
-  Image wide = resample_horizontal(image, width);
+  if (width == image.width) return resample_vertical(image, height, filter);
+  Image wide = resample_horizontal(image, width, filter);
   if (height == image.height) return wide;
-  return resample_vertical(wide.view(), height);
+  return resample_vertical(wide.view(), height, filter);
+}
+
+}  // namespace
+
+Image resize_lanczos(const ImageView &image, int width, int height) {
+  return resize(image, width, height, kLanczos);
+}
+
+Image resize_bicubic(const ImageView &image, int width, int height) {
+  return resize(image, width, height, kBicubic);
 }
 
 }  // namespace moondream

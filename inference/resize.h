@@ -1,4 +1,4 @@
-// Pillow's Lanczos resampling, bit for bit.
+// Pillow's resampling, bit for bit.
 #pragma once
 
 #include "types.h"
@@ -13,5 +13,8 @@ namespace moondream {
 // normalize_coeffs_8bpc, ImagingResampleHorizontal_8bpc, ImagingResampleVertical_8bpc).
 // Throws Error{kSettings} if a size is not positive. Thread-safety: safe.
 Image resize_lanczos(const ImageView &image, int width, int height);
+
+// The same with Image.BICUBIC, whose parameter is -0.5.
+Image resize_bicubic(const ImageView &image, int width, int height);
 
 }  // namespace moondream

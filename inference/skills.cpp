@@ -2,8 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "sampler.h"
@@ -52,6 +55,44 @@ void validate(const GenerationSettings &settings) {
           "max-objects must be at least 1, not " + std::to_string(settings.max_objects));
 }
 
+Skills::Skills(const TokenizerConfig &config, const Tokenizer &tokenizer, const TextModel &text,
+               const RegionModel &region)
+    : config_(config), tokenizer_(tokenizer), text_(text), region_(region) {
+  const std::int64_t commands[] = {config.eos_id,       config.answer_id,
+                                   config.thinking_id,  config.coord_id,
+                                   config.size_id,      config.start_ground_points_id,
+                                   config.end_ground_id};
+  std::vector<std::int64_t> unspoken;
+  for (std::int64_t id = 0; id < text.config().vocab_size; ++id) {
+    const bool is_command = std::ranges::find(commands, id) != std::end(commands);
+    if (!is_command && !tokenizer.contains(static_cast<int>(id))) unspoken.push_back(id);
+  }
+  if (!unspoken.empty()) unspoken_ = at::tensor(unspoken).to(text.options().device());
+}
+
+void Skills::forbid_unspoken(at::Tensor &logits) const {
+  if (unspoken_.defined()) logits.index_fill_(0, unspoken_, kNever);
+}
+
+bool Skills::ends_text(std::int64_t token) const {
+  return token == config_.eos_id ||
+         std::ranges::find(config_.stop_ids, token) != config_.stop_ids.end();
+}
+
+std::string Skills::text_of(std::vector<int> ids) const {
+  std::erase_if(ids, [&](int id) { return !tokenizer_.contains(id); });
+  std::string text = tokenizer_.decode(ids);
+  if (!config_.strip_text) return text;
+  constexpr std::string_view kSpace = " \t\n\v\f\r";
+  text.erase(0, std::min(text.find_first_not_of(kSpace), text.size()));
+  text.erase(text.find_last_not_of(kSpace) + 1);
+  return text;
+}
+
+void Skills::require_region() const {
+  require(region_.exists(), "this model knows no places, only words");
+}
+
 Task<PromptResult> Skills::run(const SinglePrompt &prompt, const GenerationSettings &settings,
                                Sequence &sequence) const {
   validate(settings);
@@ -90,6 +131,7 @@ at::Tensor Skills::embed_text(const std::string &text) const {
 
 // Port of _encode_spatial_refs: a box is its centre and its size.
 at::Tensor Skills::spatial_refs(const std::vector<std::variant<Point, Box>> &refs) const {
+  require_region();
   std::vector<at::Tensor> rows;
   for (const auto &ref : refs) {
     if (const auto *point = std::get_if<Point>(&ref)) {
@@ -108,6 +150,7 @@ at::Tensor Skills::spatial_refs(const std::vector<std::variant<Point, Box>> &ref
 at::Tensor Skills::object_prompt(const std::optional<AffixTemplate> &affixes,
                                  const std::string &object, const char *skill) const {
   if (!affixes) throw untrained(skill);
+  require_region();
   if (object.empty()) throw missing("object");
   std::vector<std::int64_t> ids = affixes->prefix;
   append(ids, tokenizer_.encode((config_.leading_space_in_object ? " " : "") + object));
@@ -133,6 +176,7 @@ Task<PromptResult> Skills::query(const QueryPrompt &prompt, const GenerationSett
                                  Sequence &sequence) const {
   if (!config_.templates.query) throw untrained("questions");
   if (prompt.question.empty()) throw missing("question");
+  if (prompt.reasoning && config_.thinking_id == kNoId) throw untrained("reasoning");
   const AffixTemplate &affixes = *config_.templates.query;
 
   std::vector<std::int64_t> before;
@@ -186,6 +230,7 @@ Task<PromptResult> Skills::point(const PointPrompt &prompt, const GenerationSett
 
 // Port of _detect_gaze. The prompt is text in every generation of the model.
 Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) const {
+  require_region();
   at::Tensor embeddings =
       at::cat({embed_text("\n\nPoint:"), region_.encode_coordinate(prompt.eye.x),
                region_.encode_coordinate(prompt.eye.y), embed_text(" gaze\n\n")});
@@ -205,16 +250,17 @@ Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSet
   at::Tensor logits = co_await sequence.logits();
   std::vector<int> ids;
   while (true) {
+    forbid_unspoken(logits);
     const std::int64_t token = sample(logits);
     sequence.observe("token", token);
-    if (token == config_.eos_id) break;
+    if (ends_text(token)) break;
     ids.push_back(static_cast<int>(token));
     if (std::cmp_equal(ids.size(), settings.max_tokens) || sequence.room() == 0) break;
     co_await sequence.advance(text_.embed({&token, 1}));
     logits = co_await sequence.logits();
-    logits[config_.answer_id].fill_(kNever);
+    if (config_.answer_id != kNoId) logits[config_.answer_id].fill_(kNever);
   }
-  co_return tokenizer_.decode(ids);
+  co_return text_of(std::move(ids));
 }
 
 // Port of _generate_reasoning.
@@ -229,6 +275,7 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
   co_await sequence.advance(std::move(prompt));
   at::Tensor logits = co_await sequence.logits();
   for (int generated = 0;; ++generated) {
+    forbid_unspoken(logits);
     const std::int64_t token = sample(logits);
     sequence.observe("token", token);
     // One position must stay for the token that asks for the answer.
@@ -251,13 +298,13 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
     co_await sequence.advance(std::move(next));
     logits = co_await sequence.logits();
     logits[config_.eos_id].fill_(kNever);
-    logits[config_.size_id].fill_(kNever);
+    if (config_.size_id != kNoId) logits[config_.size_id].fill_(kNever);
   }
 
   Reasoning reasoning;
   std::size_t start = 0;
   for (const Chunk &chunk : chunks) {
-    const std::string text = tokenizer_.decode(chunk.ids);
+    const std::string text = text_of(chunk.ids);
     const std::size_t end = start + code_points(text);
     if (chunk.coordinates.size() > 1) {
       Grounding grounding{start, end, {}};
@@ -281,7 +328,8 @@ Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool
   co_await sequence.advance(std::move(prompt));
   while (true) {
     const at::Tensor logits = co_await sequence.logits();
-    const double coord = logits[config_.coord_id].item<double>();
+    const double coord =
+        config_.coord_id != kNoId ? logits[config_.coord_id].item<double>() : kNever;
     const double end = logits[config_.eos_id].item<double>();
     // The first choice is among all tokens in every generation of the model.
     const std::int64_t token = found.empty() || !config_.coord_or_eos

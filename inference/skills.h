@@ -20,8 +20,7 @@ class Skills {
  public:
   // All must outlive it and its tasks.
   Skills(const TokenizerConfig &config, const Tokenizer &tokenizer, const TextModel &text,
-         const RegionModel &region)
-      : config_(config), tokenizer_(tokenizer), text_(text), region_(region) {}
+         const RegionModel &region);
 
   // The task that answers `prompt` on `sequence`. All three must outlive the task.
   // It throws Error{kSettings} where a setting is out of range or the prompt is empty, too long,
@@ -47,6 +46,14 @@ class Skills {
                            Sequence &sequence) const;
   Task<PromptResult> gaze(const GazePrompt &prompt, Sequence &sequence) const;
 
+  // Forbids the ids that stand for no text and nothing else: models may have more rows than their
+  // tokenizer has tokens. logits: [V], changed.
+  void forbid_unspoken(at::Tensor &logits) const;
+  bool ends_text(std::int64_t token) const;
+  // The text of generated ids.
+  std::string text_of(std::vector<int> ids) const;
+  void require_region() const;
+
   // prompt: embeddings [T, D].
   Task<std::string> generate_answer(at::Tensor prompt, const GenerationSettings &settings,
                                     Sequence &sequence) const;
@@ -65,6 +72,7 @@ class Skills {
   const Tokenizer &tokenizer_;
   const TextModel &text_;
   const RegionModel &region_;
+  at::Tensor unspoken_;  // the forbidden ids, undefined if there are none
 };
 
 }  // namespace moondream

@@ -116,7 +116,7 @@ std::optional<std::string> renamed(std::string_view key, const Renaming &renamin
 }  // namespace
 
 std::vector<ExpectedTensor> expected_tensors(const Config &config) {
-  const auto &[text, vision, region, tokenizer] = config;
+  const auto &[text, vision, region, tokenizer, has_region] = config;
   Lister list;
 
   list.linear("vision.patch_emb", vision.enc_dim, vision.patch_dim());
@@ -130,8 +130,8 @@ std::vector<ExpectedTensor> expected_tensors(const Config &config) {
     list.mlp(block + ".mlp", vision.enc_dim, vision.enc_ff_dim, vision.enc_dim);
   }
   list.layer_norm("vision.post_ln", vision.enc_dim);
-  // Its input is the global crop's features beside those of the local crops.
-  list.mlp("vision.proj_mlp", 2 * vision.enc_dim, vision.proj_inner_dim, vision.proj_out_dim);
+  // Its input is the global crop's features, beside those of the local crops if there are any.
+  list.mlp("vision.proj_mlp", vision.proj_in_dim(), vision.proj_inner_dim, vision.proj_out_dim);
 
   list.tensor("text.wte", {text.vocab_size, text.dim});
   for (std::int64_t i = 0; i < text.n_layers; ++i) {
@@ -153,6 +153,7 @@ std::vector<ExpectedTensor> expected_tensors(const Config &config) {
   list.layer_norm("text.post_ln", text.dim);
   list.linear("text.lm_head", text.vocab_size, text.dim);
 
+  if (!has_region) return list.take();
   list.tensor("region.coord_features", {1, region.coord_feat_dim / 2});
   const auto decoder = [&](const std::string &name, std::int64_t out) {
     if (region.linear_decoders) {

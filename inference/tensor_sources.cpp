@@ -1,5 +1,6 @@
 #include "tensor_sources.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,26 @@ TensorSources find_sources(const std::vector<TensorFile> &files,
     }
   }
   return sources;
+}
+
+bool has_training_names(const TensorSources &sources) {
+  const auto wte = sources.find("text.wte");
+  return wte != sources.end() && wte->second.key->find("text_model.") != std::string::npos;
+}
+
+void drop_unused(TensorSources &sources) {
+  const bool has_old_region = std::ranges::any_of(sources, [](const auto &source) {
+    return source.first.starts_with("region_model.position_");
+  });
+  std::erase_if(sources, [&](const auto &source) {
+    const std::string &name = source.first;
+    if (name.starts_with("text_model.transformer.h.") && name.find(".kv_quantizer.") != name.npos) {
+      return true;
+    }
+    // A table that follows from the configuration.
+    if (name.ends_with(".rotary_emb.inv_freq")) return true;
+    return has_old_region && (name.starts_with("region_model.") || name.starts_with("region."));
+  });
 }
 
 void check_kind(const TensorSources &sources, const std::filesystem::path &path) {

@@ -27,6 +27,14 @@ std::string source_text(const TensorSource &source);
 // are the same tensor in different layouts.
 TensorSources find_sources(const std::vector<TensorFile> &files, const std::filesystem::path &path);
 
+// Whether the files have the names of the training code.
+bool has_training_names(const TensorSources &sources);
+
+// Takes out what files hold and no model here uses: the scales of caches of 8-bit keys and values,
+// tables of frequencies, and what moondream2 of early 2024 had for places, which no release of it
+// ever asked.
+void drop_unused(TensorSources &sources);
+
 // Throws Error{kMismatch}, saying what it is, if the files hold another kind of model than this
 // library runs.
 void check_kind(const TensorSources &sources, const std::filesystem::path &path);

@@ -107,8 +107,19 @@ std::vector<KvCache> TextModel::prefill_images(const at::Tensor &x,
       const auto by_head = [&](const at::Tensor &t) {
         return t.reshape({images, tokens, t.size(1), dim}).transpose(1, 2);
       };
-      const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
-      const at::Tensor flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
+      at::Tensor flat;
+      if (config_.causal_prefix) {
+        std::vector<at::Tensor> mixed;
+        for (std::int64_t n = 0; n < images; ++n) {
+          const KvCache &cache = caches[left.items()[n]];
+          mixed.push_back(ops::cached_attention(q.narrow(0, n * tokens, tokens), {}, {}, cache.k(i),
+                                                cache.v(i)));
+        }
+        flat = at::cat(mixed);
+      } else {
+        const at::Tensor mixed = ops::attention(by_head(q), by_head(k), by_head(v));
+        flat = mixed.transpose(1, 2).reshape({images * tokens, config_.dim});
+      }
       hidden = (rows + block.proj(flat, normed) + block.apply_mlp(normed))
                    .view({images, tokens, config_.dim});
     }

@@ -37,7 +37,8 @@ class TextModel {
   // Port of text_encoder. -> [ids, D]. The ids must be in the vocabulary.
   at::Tensor embed(std::span<const std::int64_t> ids) const;
 
-  // Runs image prefixes, whose positions all see each other, and keeps their keys and values.
+  // Runs image prefixes, whose positions all see each other unless the model is causal throughout,
+  // and keeps their keys and values.
   // x: [n, prefix, D]. Returns one cache for each image. An image that is `cancelled` leaves the
   // batch before the next block; its cache has length 0.
   std::vector<KvCache> prefill_images(const at::Tensor &x, const CancelCheck &cancelled = {}) const;

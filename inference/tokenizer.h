@@ -33,6 +33,9 @@ class Tokenizer {
   // Throws Error{kSettings} that names the first id which is none of this vocabulary.
   virtual std::string decode(std::span<const int> ids, bool skip_special_tokens = true) const = 0;
 
+  // Whether decode() takes the id.
+  virtual bool contains(int id) const = 0;
+
   // One more than the largest id: what a table over all ids needs. Ids in between may be unused.
   virtual int vocab_size() const = 0;
 

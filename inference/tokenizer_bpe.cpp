@@ -81,6 +81,10 @@ class BpeTokenizer final : public Tokenizer {
     return text;
   }
 
+  bool contains(int id) const override {
+    return added_tokens_.find_token(id) || model_.find_token(id);
+  }
+
   int vocab_size() const override { return std::max(model_.max_id(), added_tokens_.max_id()) + 1; }
 
  private:

@@ -80,7 +80,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       at_beginning = false;
     };
     for (const int id : ids) {
-      if (id < 0 || id >= vocab_size()) fail_unknown_id(id);
+      if (!contains(id)) fail_unknown_id(id);
       const SentencePiece &piece = model_.pieces[static_cast<std::size_t>(id)];
       if (piece.type == PieceType::kByte) {
         bytes += static_cast<char>(*byte_of_piece(piece.text));
@@ -98,6 +98,8 @@ class SentencePieceTokenizer final : public Tokenizer {
     end_bytes();
     return to_valid_utf8(text);
   }
+
+  bool contains(int id) const override { return id >= 0 && id < vocab_size(); }
 
   int vocab_size() const override { return static_cast<int>(model_.pieces.size()); }
 

@@ -42,13 +42,13 @@ VisionEncoder::VisionEncoder(const WeightSource &weights)
       patch_emb_(weights.linear("vision.patch_emb")),
       pos_emb_(weights.tensor("vision.pos_emb")),
       post_ln_(weights.layer_norm("vision.post_ln")),
-      proj_mlp_(weights.mlp("vision.proj_mlp")),
+      proj_mlp_(weights.mlp("vision.proj_mlp", config_.exact_gelu)),
       pixel_values_(normalised_pixel_values(weights.dtype())) {
   for (std::int64_t i = 0; i < config_.enc_n_layers; ++i) {
     const std::string name = "vision.blocks." + std::to_string(i);
     blocks_.push_back({weights.layer_norm(name + ".ln1"), weights.linear(name + ".attn.qkv"),
                        weights.linear(name + ".attn.proj"), weights.layer_norm(name + ".ln2"),
-                       weights.mlp(name + ".mlp")});
+                       weights.mlp(name + ".mlp", config_.exact_gelu)});
   }
 }
 
@@ -104,12 +104,13 @@ std::vector<at::Tensor> VisionEncoder::encode(const at::Tensor &crops,
 at::Tensor VisionEncoder::project(const at::Tensor &features, Tiling tiling) const {
   const std::int64_t grid = config_.grid(), dim = config_.enc_dim;
   const at::Tensor global = features[0];
+  if (config_.cropping == Cropping::kWhole) return proj_mlp_(global);
   at::Tensor pooled = global;  // of a 1x1 tiling: the local crop is the global one
   if (features.size(0) > 1) {
     const at::Tensor local = features.narrow(0, 1, features.size(0) - 1);
-    const at::Tensor joined =
-        reconstruct_from_crops(local.view({local.size(0), grid, grid, dim}), tiling,
-                               static_cast<int>(config_.overlap_margin));
+    const at::Tensor joined = reconstruct_from_crops(
+        local.view({local.size(0), grid, grid, dim}), tiling,
+        config_.cropping == Cropping::kQuarters ? 0 : static_cast<int>(config_.overlap_margin));
     pooled = at::adaptive_avg_pool2d(joined.permute({2, 0, 1}), {grid, grid})
                  .permute({1, 2, 0})
                  .reshape({grid * grid, dim});

@@ -24,7 +24,8 @@ class VisionEncoder {
   // A crop that is `cancelled` leaves the batch before the next block; its tensor is undefined.
   std::vector<at::Tensor> encode(const at::Tensor &crops, const CancelCheck &cancelled = {}) const;
 
-  // Joins one picture's features: the global crop beside the pooled local ones, projected.
+  // Joins one picture's features: the global crop beside the pooled local ones, projected; or the
+  // global crop alone, of models that see no others.
   // features: [count, P, E], of the picture's crops -> [P, D]
   at::Tensor project(const at::Tensor &features, Tiling tiling) const;
 

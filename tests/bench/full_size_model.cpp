@@ -21,6 +21,7 @@ class WordCountTokenizer : public Tokenizer {
     return std::vector<int>(1 + std::ranges::count(text, ' '), 1000);
   }
   std::string decode(std::span<const int>, bool) const override { return ""; }
+  bool contains(int) const override { return true; }
   int vocab_size() const override { return 51200; }
 };
 

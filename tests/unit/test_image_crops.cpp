@@ -51,6 +51,10 @@ VisionConfig small_config() {
   return config;
 }
 
+Image solid_image(int width, int height) {
+  return {width, height, std::vector<std::uint8_t>(std::size_t{3} * width * height, 7)};
+}
+
 // Red counts columns, green counts rows.
 Image counting_image(int width, int height) {
   Image image{width, height, std::vector<std::uint8_t>(std::size_t{3} * width * height)};
@@ -117,6 +121,60 @@ TEST(ReconstructFromCrops, PutsEveryFeatureWhereItWasCutFrom) {
     }
     EXPECT_TRUE(at::equal(reconstruct_from_crops(at::stack(crops), tiling, margin), whole));
   }
+}
+
+// Worked out by hand from the reference's rule: the closest shape, then the closest size, whose
+// height it compares with the picture's width.
+TEST(QuarterCrops, FollowTheShapeOfThePicture) {
+  VisionConfig config;
+  config.cropping = Cropping::kQuarters;
+  const auto tiles = [&](int width, int height) {
+    const Crops crops = crop_image(solid_image(width, height).view(), config);
+    EXPECT_EQ(crops.pixels.size(), std::size_t{3} * 378 * 378 * crops.count);
+    const auto [rows, columns] = crops.tiling;
+    EXPECT_EQ(crops.count, rows * columns == 1 ? 1 : 1 + rows * columns);
+    return std::pair{rows, columns};
+  };
+  EXPECT_EQ(tiles(511, 300), (std::pair{1, 1}));   // small
+  EXPECT_EQ(tiles(1280, 720), (std::pair{1, 2}));  // 1.78 is closest to 2
+  EXPECT_EQ(tiles(720, 1280), (std::pair{2, 1}));  // 0.56 to 0.5
+  EXPECT_EQ(tiles(640, 480), (std::pair{1, 1}));   // 1.33 to 1; 262 + 102 is less than 116 + 276
+  EXPECT_EQ(tiles(700, 560), (std::pair{2, 2}));   // 56 + 196 is less than 322 + 182
+  EXPECT_EQ(tiles(2000, 2000), (std::pair{2, 2}));
+}
+
+// The parts are the picture without overlaps, and the global crop is the mean of their pixels.
+TEST(QuarterCrops, PartsAndWholeAreOnePicture) {
+  VisionConfig config;
+  config.cropping = Cropping::kQuarters;
+  const Image image = counting_image(756, 378);
+  const Crops crops = crop_image(image.view(), config);
+  ASSERT_EQ(crops.tiling, (Tiling{1, 2}));
+  const auto pixel = [&](int crop, int x, int y, int c) {
+    return crops.pixels[((std::size_t{378} * crop + y) * 378 + x) * 3 + c];
+  };
+  for (const int y : {0, 17, 377}) {
+    for (const int x : {0, 1, 200, 377}) {
+      for (int c = 0; c < 3; ++c) {
+        const auto original = [&](int column) {
+          return image.pixels[(std::size_t{756} * y + column) * 3 + c];
+        };
+        EXPECT_EQ(pixel(1, x, y, c), original(x));
+        EXPECT_EQ(pixel(2, x, y, c), original(378 + x));
+        EXPECT_EQ(pixel(0, x, y, c), (original(2 * x) + original(2 * x + 1) + 1) / 2);
+      }
+    }
+  }
+}
+
+TEST(WholeCrop, IsThePictureWithTheBicubicFilter) {
+  VisionConfig config;
+  config.cropping = Cropping::kWhole;
+  const Image image = counting_image(1000, 300);
+  const Crops crops = crop_image(image.view(), config);
+  EXPECT_EQ(crops.count, 1);
+  EXPECT_EQ(crops.tiling, (Tiling{1, 1}));
+  EXPECT_EQ(crops.pixels, resize_bicubic(image.view(), 378, 378).pixels);
 }
 
 }  // namespace

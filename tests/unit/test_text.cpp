@@ -126,5 +126,32 @@ TEST(Text, TauScalesQueriesAndValuesByTokenAndPosition) {
   }
 }
 
+// What comes later must not be seen by what comes before: as if the image were words.
+TEST(Text, CausalPrefixIsSeenAsWordsAre) {
+  for (const bool causal : {false, true}) {
+    at::manual_seed(2);
+    Config config = attention_alone(false).config();
+    config.text.n_layers = 2;
+    config.text.causal_prefix = causal;
+    std::map<std::string, at::Tensor> tensors;
+    for (const ExpectedTensor &expected : expected_tensors(config)) {
+      tensors.emplace(expected.name, at::randn(expected.shape) * 0.5);
+    }
+    const Checkpoint checkpoint(config, std::move(tensors));
+    const TextModel model(WeightSource(checkpoint, c10::Device(c10::kCPU), c10::kFloat));
+    const at::Tensor images = at::randn({2, 10, kDim});
+    const std::vector<KvCache> found = model.prefill_images(images);
+    for (std::int64_t image = 0; image < 2; ++image) {
+      KvCache words(2);
+      const TextSegment segment{nullptr, &words, 10};
+      model.forward(images[image], {&segment, 1});
+      // Of the second block, whose input the first one's attention made. The same products in
+      // another order.
+      EXPECT_EQ(at::allclose(found[image].v(1), words.v(1), 1e-5, 1e-5), causal);
+      EXPECT_TRUE(at::allclose(found[image].v(0), words.v(0), 1e-5, 1e-5));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace moondream
