@@ -126,9 +126,17 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
   return config;
 }
 
-at::Tensor make_tensor(const TensorSource &source, const std::filesystem::path &path) {
+at::Tensor make_tensor(const std::string &name, const TensorSource &source,
+                       const std::filesystem::path &path) {
+  TensorEntry entry = *source.entry;
+  // Eight numbers of 4 bits in one of 32, the first in the lowest bits: bytes of two each.
+  if (name.ends_with(".weight.affine") && entry.dtype == DType::kU32 && entry.strides.empty() &&
+      !entry.shape.empty()) {
+    entry.dtype = DType::kU8;
+    entry.shape.back() *= 4;
+  }
   const at::Tensor tensor =
-      mapped_tensor(*source.file, *source.entry, path.string() + ": " + source_text(source));
+      mapped_tensor(*source.file, entry, path.string() + ": " + source_text(source));
   return source.transposed && tensor.dim() == 2 ? tensor.t().contiguous() : tensor;
 }
 
@@ -177,7 +185,7 @@ Checkpoint load_checkpoint(const std::filesystem::path &path) {
   Tensors tensors;
   std::map<std::string, std::string> texts;
   for (const auto &[name, source] : sources) {
-    tensors.emplace(name, make_tensor(source, path));
+    tensors.emplace(name, make_tensor(name, source, path));
     texts.emplace(name, source_text(source));
   }
   split_tau(config, tensors);

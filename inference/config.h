@@ -21,7 +21,8 @@ struct MoeConfig {
   std::int64_t start_layer = 4;  // the blocks before it have one MLP
   std::int64_t experts_per_token = 8;
   std::int64_t expert_inner_dim = 1024;
-  bool fp8 = false;  // ours, told by the weights: 8-bit numbers with a scale for each row
+  bool fp8 = false;   // ours, told by the weights: 8-bit numbers with a scale for each row
+  bool int4 = false;  // ours, told by the weights: 4 bits, with a scale and a bias for 64 of a row
 
   bool operator==(const MoeConfig &) const = default;
 };

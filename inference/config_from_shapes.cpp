@@ -85,6 +85,10 @@ void read_moondream3(const Shapes &shapes, Config &config) {
     shapes.read(mlp + "fc2.weight", 3, 2, moe.expert_inner_dim);
     const TensorEntry *weight = shapes.entry(mlp + "fc1.weight");
     moe.fp8 = weight && weight->dtype == DType::kF8E4M3;
+    moe.int4 = shapes.has(mlp + "fc1.weight.affine");
+    std::int64_t rows = 2 * moe.expert_inner_dim;
+    shapes.read(mlp + "fc1.weight.affine", 3, 1, rows);
+    if (moe.int4) moe.expert_inner_dim = rows / 2;
     moe.experts_per_token = std::min(moe.experts_per_token, moe.num_experts);
     text.moe = moe;
     break;

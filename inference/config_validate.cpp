@@ -103,6 +103,10 @@ void validate_text(const Validator &check, const TextConfig &text, const std::st
     check.in_range("text.moe.start_layer", moe.start_layer, 0, text.n_layers);
     check.in_range("text.moe.experts_per_token", moe.experts_per_token, 1, moe.num_experts);
     check.in_range("text.moe.expert_inner_dim", moe.expert_inner_dim, 1, kMaxDim);
+    if (moe.int4) {
+      check.multiple("text.dim", text.dim, "a group's width", 64);
+      check.multiple("text.moe.expert_inner_dim", moe.expert_inner_dim, "a group's width", 64);
+    }
   }
   if (!std::isfinite(text.rope_theta) || text.rope_theta < 1) {
     mismatch(origin, "text.rope_theta is not a number of at least 1");

@@ -29,8 +29,21 @@ Matrix WeightSource::matrix(const std::string &name) const {
 }
 
 std::vector<Matrix> WeightSource::experts(const std::string &name) const {
-  const at::Tensor &weights = checkpoint_.tensor(name + ".weight");
   std::vector<Matrix> matrices;
+  if (const std::string affine = name + ".weight.affine"; checkpoint_.tensors().contains(affine)) {
+    const at::Tensor &packed = checkpoint_.tensor(affine);
+    const auto part = [&](const char *which, std::int64_t e) {
+      return checkpoint_.tensor(name + which)[e].to(device_);
+    };
+    for (std::int64_t e = 0; e < packed.size(0); ++e) {
+      matrices.push_back(affine_matrix(packed[e].to(device_), part(".weight.scales", e),
+                                       part(".weight.biases", e), dtype_));
+      const auto *quantized = std::get_if<QuantizedMatrix>(&matrices.back());
+      bytes_ += quantized ? quantized->bytes() : std::get<at::Tensor>(matrices.back()).nbytes();
+    }
+    return matrices;
+  }
+  const at::Tensor &weights = checkpoint_.tensor(name + ".weight");
   for (std::int64_t e = 0; e < weights.size(0); ++e) {
     if (!checkpoint_.tensors().contains(name + ".scale")) {
       matrices.push_back(matrix_of(weights[e], name + ".weight"));

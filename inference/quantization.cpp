@@ -21,7 +21,8 @@ constexpr std::int64_t kMostTokens = 16;
 constexpr std::int64_t kUnpackedBytes = 2 << 20;
 
 bool is_int4(QuantizedFormat format) {
-  return format == QuantizedFormat::kInt4 || format == QuantizedFormat::kInt4Rounded;
+  return format == QuantizedFormat::kInt4 || format == QuantizedFormat::kInt4Wide ||
+         format == QuantizedFormat::kInt4Rounded;
 }
 
 // The largest of 64, 32 and 16 that divides the width, or else all of it.
@@ -150,6 +151,7 @@ at::Tensor dequantize_by_operations(const QuantizedMatrix &matrix, c10::ScalarTy
       break;
     }
     case QuantizedFormat::kInt4:
+    case QuantizedFormat::kInt4Wide:
     case QuantizedFormat::kInt4Rounded:
       q = at::cat({at::bitwise_and(matrix.values, 0xF0).div(16, "floor"),
                    at::bitwise_and(matrix.values, 0x0F)})
@@ -200,6 +202,29 @@ Matrix packed_matrix(const at::Tensor &packed, const at::Tensor &scale,
   matrix.scales = matrix.scales.view({out, in / group});
   matrix.zeros = matrix.zeros.view({out, in / group});
   return matrix;
+}
+
+Matrix affine_matrix(const at::Tensor &packed, const at::Tensor &scales, const at::Tensor &biases,
+                     c10::ScalarType dtype) {
+  const std::int64_t out = packed.size(0), in = 2 * packed.size(1), groups = scales.size(1);
+  const at::Tensor low = at::bitwise_and(packed, 0x0F), high = packed.div(16, "floor");
+  at::Tensor q = at::stack({low, high}, -1).view({out, in});
+  at::Tensor scale = scales.to(at::kFloat), bias = biases.to(at::kFloat);
+  if (out % 2 != 0) {
+    const at::Tensor grouped = q.view({out, groups, in / groups}).to(at::kFloat);
+    return (grouped * scale.unsqueeze(-1) + bias.unsqueeze(-1)).view({out, in}).to(dtype);
+  }
+  // Where the scale is 0, all weights are the bias: 0 - -bias.
+  const at::Tensor flat = scale == 0;
+  q = at::where(flat.repeat_interleave(in / groups, 1), at::zeros_like(q), q);
+  scale = at::where(flat, at::ones_like(scale), scale);
+  return QuantizedMatrix{.format = QuantizedFormat::kInt4Wide,
+                         .out = out,
+                         .in = in,
+                         .group = in / groups,
+                         .values = q.narrow(0, 0, out / 2) * 16 + q.narrow(0, out / 2, out / 2),
+                         .scales = scale.contiguous(),
+                         .zeros = (-bias / scale).contiguous()};
 }
 
 namespace {

@@ -17,7 +17,8 @@ enum class QuantizedFormat {
   // weight [r, i] = (q - zero) * scale, q from 0 to 15. One byte holds two rows: byte [r, i] has
   // weight [r, i] in its high nibble and [r + out / 2, i] in its low one.
   kInt4,
-  // As kInt4, with each of the two steps rounded to bfloat16: the published 4-bit checkpoints.
+  kInt4Wide,  // as kInt4, with scales and zeros in float32
+  // As kInt4Wide, with each of the two steps rounded to bfloat16: the published 4-bit checkpoints.
   kInt4Rounded,
 };
 
@@ -48,6 +49,12 @@ QuantizedMatrix quantize(const at::Tensor &weight, QuantizedFormat format);
 // high nibbles; scale, zero_point: [groups, 1].
 Matrix packed_matrix(const at::Tensor &packed, const at::Tensor &scale,
                      const at::Tensor &zero_point, std::int64_t out, c10::ScalarType dtype);
+
+// A matrix of MLX's 4-bit format: weight [r, i] = scale * q + bias, for each 64 neighbours of a
+// row. packed: bytes [out, in / 2], the first of two neighbours in the low nibble; scales, biases:
+// [out, in / 64]. A matrix of an odd height becomes a tensor of `dtype`.
+Matrix affine_matrix(const at::Tensor &packed, const at::Tensor &scales, const at::Tensor &biases,
+                     c10::ScalarType dtype);
 
 // -> [out, in], on the device of `matrix`.
 at::Tensor dequantize(const QuantizedMatrix &matrix, c10::ScalarType dtype);

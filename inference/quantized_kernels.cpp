@@ -36,7 +36,7 @@ struct Loops {
                            std::int64_t begin, std::int64_t end);
   template <typename T>
   using Unpack = void (*)(const QuantizedView &w, T *out, std::int64_t row);
-  Product int8, fp8, int4, int4_rounded;
+  Product int8, fp8, int4, int4_wide, int4_rounded;
   Unpack<float> to_float;
   Unpack<c10::BFloat16> to_bfloat16;
 };
@@ -91,12 +91,12 @@ const Loops &loops() {
 
 void quantized_product(const QuantizedView &w, const float *x, float *y, std::int64_t tokens) {
   const Loops &all = loops();
-  const bool is_int4 =
-      w.format == QuantizedFormat::kInt4 || w.format == QuantizedFormat::kInt4Rounded;
-  const Loops::Product function = w.format == QuantizedFormat::kInt8   ? all.int8
-                                  : w.format == QuantizedFormat::kFp8  ? all.fp8
-                                  : w.format == QuantizedFormat::kInt4 ? all.int4
-                                                                       : all.int4_rounded;
+  const bool is_int4 = w.format != QuantizedFormat::kInt8 && w.format != QuantizedFormat::kFp8;
+  const Loops::Product function = w.format == QuantizedFormat::kInt8       ? all.int8
+                                  : w.format == QuantizedFormat::kFp8      ? all.fp8
+                                  : w.format == QuantizedFormat::kInt4     ? all.int4
+                                  : w.format == QuantizedFormat::kInt4Wide ? all.int4_wide
+                                                                           : all.int4_rounded;
   const std::int64_t grain = std::max<std::int64_t>(8, kGrain / w.in);
   at::parallel_for(
       0, is_int4 ? w.out / 2 : w.out, grain,

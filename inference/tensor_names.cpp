@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 namespace moondream {
 namespace {
+
+constexpr std::int64_t kAffineGroup = 64;
 
 // Collects names and shapes under a prefix that follows the nesting of the modules.
 class Lister {
@@ -36,6 +39,15 @@ class Lister {
   void experts(const std::string &name, const MoeConfig &moe, std::int64_t dim) {
     const std::int64_t n = moe.num_experts, inner = moe.expert_inner_dim;
     linear(name + ".router", n, dim);
+    if (moe.int4) {
+      for (const auto &[layer, out, in] :
+           {std::tuple{".fc1", 2 * inner, dim}, std::tuple{".fc2", dim, inner}}) {
+        tensor(name + layer + ".weight.affine", {n, out, in / 2}, true);
+        tensor(name + layer + ".weight.scales", {n, out, in / kAffineGroup});
+        tensor(name + layer + ".weight.biases", {n, out, in / kAffineGroup});
+      }
+      return;
+    }
     tensor(name + ".fc1.weight", {n, 2 * inner, dim}, moe.fp8);
     tensor(name + ".fc2.weight", {n, dim, inner}, moe.fp8);
     if (!moe.fp8) return;
@@ -49,12 +61,12 @@ class Lister {
   std::vector<ExpectedTensor> tensors_;
 };
 
-// The training code's names and ours. '#' stands for a block's number, and what follows the
-// pattern ("weight" or "bias") stays.
+// The names of the training code, and of conversions to MLX, and ours. '#' stands for a block's
+// number, and what follows the pattern ("weight" or "bias") stays.
 struct Renaming {
   std::string_view from, to;
 };
-constexpr Renaming kTrainingNames[] = {
+constexpr Renaming kNames[] = {
     {"text_model.transformer.embd.wte.weight", "text.wte"},
     {"text_model.transformer.h.#.ln.", "text.blocks.#.ln."},
     {"text_model.transformer.h.#.mixer.Wqkv.", "text.blocks.#.attn.qkv."},
@@ -84,6 +96,16 @@ constexpr Renaming kTrainingNames[] = {
     {"region_model.size_decoder.", "region.size_decoder."},
     {"region_model.size_head.", "region.size_decoder."},
     {"region_model.ln.", "region.ln."},
+    {"text.wte.weight", "text.wte"},
+    {"text.blocks.#.attn.tau_", "text.blocks.#.attn.tau."},
+    {"text.blocks.#.mlp.fc1_q", "text.blocks.#.mlp.fc1.weight.affine"},
+    {"text.blocks.#.mlp.fc1_scales", "text.blocks.#.mlp.fc1.weight.scales"},
+    {"text.blocks.#.mlp.fc1_biases", "text.blocks.#.mlp.fc1.weight.biases"},
+    {"text.blocks.#.mlp.fc2_q", "text.blocks.#.mlp.fc2.weight.affine"},
+    {"text.blocks.#.mlp.fc2_scales", "text.blocks.#.mlp.fc2.weight.scales"},
+    {"text.blocks.#.mlp.fc2_biases", "text.blocks.#.mlp.fc2.weight.biases"},
+    {"vision.proj_fc1.", "vision.proj_mlp.fc1."},
+    {"vision.proj_fc2.", "vision.proj_mlp.fc2."},
 };
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -183,7 +205,7 @@ CanonicalName canonical_name(std::string_view key) {
   }
   if (stripped.starts_with("model.")) stripped.erase(0, std::string_view("model.").size());
 
-  for (const Renaming &renaming : kTrainingNames) {
+  for (const Renaming &renaming : kNames) {
     if (auto name = renamed(stripped, renaming)) {
       const bool is_features = name == "region.coord_features" || name == "region.size_features";
       return {std::move(*name), is_features};

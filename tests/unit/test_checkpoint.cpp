@@ -10,6 +10,7 @@
 #include <random>
 
 #include "checkpoint_support.h"
+#include "layers.h"
 #include "quantization.h"
 #include "safetensors.h"
 #include "tensor_names.h"
@@ -248,6 +249,75 @@ TEST(Checkpoint, PackedWeightsAreReadOffTheWeights) {
   EXPECT_EQ(checkpoint.config().region.group_size, 128);
   EXPECT_EQ(checkpoint.config().text.ff_dim, 256);
   EXPECT_EQ(checkpoint.tensor("text.blocks.0.attn.qkv.weight.packed").scalar_type(), at::kByte);
+}
+
+// As moondream/md3p-int4 is published, for MLX: experts in numbers of 32 bits, names of its own.
+TEST(Checkpoint, ExpertsInFourBitsForMlxAreReadOffTheWeights) {
+  Config config = small_config();
+  config.text = {.dim = 64,
+                 .ff_dim = 24,
+                 .n_layers = 3,
+                 .vocab_size = 16,
+                 .max_context = 64,
+                 .n_heads = 1,
+                 .n_kv_heads = 1,
+                 .prefix_attn = 10,
+                 .moe = MoeConfig{.num_experts = 4,
+                                  .start_layer = 1,
+                                  .experts_per_token = 4,
+                                  .expert_inner_dim = 128,
+                                  .int4 = true},
+                 .tau_attn = true};
+  config.vision.proj_out_dim = config.region.dim = 64;
+  config.region.linear_decoders = true;
+  at::manual_seed(1);
+  std::vector<RawTensor> raws;
+  std::map<std::string, at::Tensor> experts;
+  for (const ExpectedTensor &expected : expected_tensors(config)) {
+    std::string name = expected.name;
+    const auto replace = [&name](const std::string &from, const std::string &to) {
+      const std::size_t at = name.find(from);
+      if (at != name.npos) name.replace(at, from.size(), to);
+    };
+    replace("tau.", "tau_");
+    replace("vision.proj_mlp.", "vision.proj_");
+    if (name == "text.wte") name = "text.wte.weight";
+    replace(".weight.affine", "_q");
+    replace(".weight.scales", "_scales");
+    replace(".weight.biases", "_biases");
+    at::Tensor tensor =
+        expected.bytes ? at::randint(0, 256, expected.shape, at::kByte) : at::randn(expected.shape);
+    if (name.find("mlp.fc1_") != name.npos) experts.emplace(expected.name, tensor);
+    raws.push_back(raw(name, tensor));
+    if (expected.bytes) {
+      raws.back().dtype = "U32";
+      raws.back().shape.back() /= 4;
+    }
+  }
+  const TempDir dir;
+  write_file(dir / "model.safetensors", safetensors_of(raws));
+  write_file(dir / "config.json", R"({
+    "vision": {"enc_n_heads": 2, "overlap_margin": 1},
+    "tokenizer": {"templates": {"caption": null, "query": null, "detect": null, "point": null}}})");
+  const Checkpoint checkpoint = load_checkpoint(dir.path());
+  EXPECT_EQ(checkpoint.config().text.moe, config.text.moe);
+  EXPECT_TRUE(checkpoint.config().tokenizer.coord_or_eos);
+  const WeightSource weights(checkpoint, c10::Device(c10::kCPU), c10::kFloat);
+  const std::vector<Matrix> found = weights.experts("text.blocks.2.mlp.fc1");
+  ASSERT_EQ(found.size(), 4u);
+  const auto part = [&](const char *which) {
+    return experts.at(std::string("text.blocks.2.mlp.fc1.weight.") + which);
+  };
+  const at::Tensor q =
+      at::stack({part("affine").remainder(16), part("affine").div(16, "floor")}, -1)
+          .view({4, 256, 1, 64});
+  const at::Tensor expected =
+      (q * part("scales").unsqueeze(-1) + part("biases").unsqueeze(-1)).view({4, 256, 64});
+  for (std::int64_t e = 0; e < 4; ++e) {
+    // Of numbers of some tens.
+    EXPECT_TRUE(at::allclose(dequantize(std::get<QuantizedMatrix>(found[e]), at::kFloat),
+                             expected[e], 1e-5, 1e-4));
+  }
 }
 
 // Of both types that scales were published in, and of widths that groups of 128 do not divide.

@@ -37,7 +37,7 @@ double weight_at(const QuantizedMatrix &matrix, std::int64_t r, std::int64_t i) 
   if (!is_int4) return static_cast<std::int8_t>(byte) * scale;
   const double zero = matrix.zeros[r][i / matrix.group].item<float>();
   const int q = r < half ? byte >> 4 : byte & 15;
-  if (matrix.format == QuantizedFormat::kInt4) return (q - zero) * scale;
+  if (matrix.format != QuantizedFormat::kInt4Rounded) return (q - zero) * scale;
   return as_bfloat16(as_bfloat16(q - zero) * scale);
 }
 
@@ -52,7 +52,7 @@ at::Tensor all_weights(const QuantizedMatrix &matrix) {
 // Any bytes, which the format allows.
 QuantizedMatrix random_matrix(QuantizedFormat format, std::int64_t out, std::int64_t in,
                               std::int64_t group) {
-  const bool is_int4 = format == QuantizedFormat::kInt4 || format == QuantizedFormat::kInt4Rounded;
+  const bool is_int4 = format != QuantizedFormat::kInt8 && format != QuantizedFormat::kFp8;
   const auto dtype = format == QuantizedFormat::kInt8 || format == QuantizedFormat::kInt4
                          ? at::kBFloat16
                          : at::kFloat;
@@ -82,6 +82,8 @@ constexpr Shape kShapes[] = {{QuantizedFormat::kInt8, 6, 64, 64},
                              {QuantizedFormat::kInt4, 10, 64, 32},
                              {QuantizedFormat::kInt4, 2, 16, 16},
                              {QuantizedFormat::kInt4, 1026, 192, 64},
+                             {QuantizedFormat::kInt4Wide, 6, 128, 64},
+                             {QuantizedFormat::kInt4Wide, 18, 48, 16},
                              {QuantizedFormat::kInt4Rounded, 6, 256, 128},
                              {QuantizedFormat::kInt4Rounded, 14, 48, 16}};
 
@@ -157,6 +159,33 @@ TEST(Quantize, ZerosAndEqualWeightsStayWhatTheyAre) {
       // The scale has 8 bits.
       EXPECT_TRUE(at::allclose(dequantize(quantize(weight, format), at::kFloat), weight, 1.0 / 128))
           << value;
+    }
+  }
+}
+
+// MLX's own words: scale * q + bias, eight numbers in 32 bits from the lowest ones on.
+TEST(Quantize, AffineMatricesAreScaleTimesNumberPlusBias) {
+  at::manual_seed(2);
+  for (const std::int64_t out : {4, 3}) {
+    constexpr std::int64_t kIn = 128;
+    const at::Tensor packed = at::randint(0, 256, {out, kIn / 2}, at::kByte);
+    at::Tensor scales = (at::randn({out, kIn / 64}) * 0.1).to(at::kBFloat16);
+    scales[1][1] = 0;
+    const at::Tensor biases = at::randn({out, kIn / 64}).to(at::kBFloat16);
+    const Matrix made = affine_matrix(packed, scales, biases, at::kFloat);
+    const auto *quantized = std::get_if<QuantizedMatrix>(&made);
+    EXPECT_EQ(quantized != nullptr, out % 2 == 0);
+    const at::Tensor found =
+        quantized ? dequantize(*quantized, at::kFloat) : std::get<at::Tensor>(made);
+    const auto *words = reinterpret_cast<const std::uint32_t *>(packed.data_ptr());
+    for (std::int64_t r = 0; r < out; ++r) {
+      for (std::int64_t i = 0; i < kIn; ++i) {
+        const std::uint32_t q = words[(r * kIn + i) / 8] >> (4 * (i % 8)) & 15;
+        const double expected = static_cast<double>(scales[r][i / 64].item<float>()) * q +
+                                static_cast<double>(biases[r][i / 64].item<float>());
+        // Of numbers around 1, with one rounding of float32 for each of three operations.
+        EXPECT_NEAR(found[r][i].item<float>(), expected, 1e-6) << r << "," << i;
+      }
     }
   }
 }
