@@ -1,0 +1,48 @@
+// What GStreamer's leaks tracer sees. The program must run with GST_TRACERS=leaks.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <map>
+#include <string>
+
+namespace moondream {
+
+// The tracer, or null if it does not run. Transfer none: it lives until gst_deinit().
+inline GstTracer *leaks_tracer() {
+  GList *tracers = gst_tracing_get_active_tracers();
+  GstTracer *leaks = nullptr;
+  for (GList *i = tracers; i; i = i->next) {
+    if (std::string(G_OBJECT_TYPE_NAME(i->data)) == "GstLeaksTracer") leaks = GST_TRACER(i->data);
+  }
+  g_list_free_full(tracers, gst_object_unref);
+  return leaks;
+}
+
+// How many objects and mini objects of each type are alive.
+inline std::map<std::string, int> live_objects(GstTracer *leaks) {
+  std::map<std::string, int> counts;
+  GstStructure *info = nullptr;
+  g_signal_emit_by_name(leaks, "get-live-objects", &info);
+  const GValue *list = gst_structure_get_value(info, "live-objects-list");
+  for (guint i = 0; i < gst_value_list_get_size(list); ++i) {
+    const GstStructure *entry = gst_value_get_structure(gst_value_list_get_value(list, i));
+    ++counts[G_VALUE_TYPE_NAME(gst_structure_get_value(entry, "object"))];
+  }
+  gst_structure_free(info);
+  return counts;
+}
+
+// Those that came since `before`, as "GstPad: 2", one on a line.
+inline std::string grown(const std::map<std::string, int> &before,
+                         const std::map<std::string, int> &now) {
+  std::string text;
+  for (const auto &[type, count] : now) {
+    const auto old = before.find(type);
+    const int more = count - (old == before.end() ? 0 : old->second);
+    if (more > 0) text += type + ": " + std::to_string(more) + "\n";
+  }
+  return text;
+}
+
+}  // namespace moondream
