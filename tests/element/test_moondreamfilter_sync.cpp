@@ -407,7 +407,8 @@ TEST(MoondreamFilterSync, ASlowSinkHoldsUpALiveSourceNoSoonerThanLatencySays) {
   });
   EXPECT_TRUE(sink.wait());
   EXPECT_TRUE(pushed.wait(60)) << "two seconds";
-  EXPECT_FALSE(pushed.wait(75, 100ms)) << "no more than that";
+  // Where a sample is not finished, two may be in flight with the 15 frames that begin with each.
+  EXPECT_FALSE(pushed.wait(100, 100ms)) << "no more than that";
   sink.release();
   upstream.join();
   for (int i = 0; i < 150; ++i) filter.pull();
