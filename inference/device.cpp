@@ -1,12 +1,13 @@
 #include "device.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
 #include <charconv>
-#include <thread>
+
+#include "parallel.h"
+#include "products.h"
 
 namespace moondream {
 namespace {
@@ -63,14 +64,9 @@ std::optional<QuantizedFormat> weight_format(Precision precision) {
   return std::nullopt;
 }
 
-void use_cpu_threads(c10::ScalarType dtype, int most) {
-  // A BLAS other than MKL multiplies float32 with threads of its own. LibTorch's, which wait for
-  // work by spinning, would take their cores: on two cores OpenBLAS then needs 3.4 ms instead of
-  // 0.03 for a product of 729 x 32 x 96. bfloat16 products are made by LibTorch's own threads.
-  const bool own_threads = dtype == c10::kFloat && !at::hasMKL();
-  const int wanted = own_threads ? 1 : most;
-  // Setting it drops what oneDNN has prepared, even if it is the same.
-  if (at::get_num_threads() != wanted) at::set_num_threads(wanted);
+void use_cpu_threads(int most) {
+  ops::use_one_library_thread();
+  set_loop_threads(most);
 }
 
 }  // namespace moondream

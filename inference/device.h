@@ -24,9 +24,9 @@ c10::ScalarType select_precision(Precision precision, c10::Device device);
 // What the text model's weights become in that precision; empty: they keep their type.
 std::optional<QuantizedFormat> weight_format(Precision precision);
 
-// Sets LibTorch's number of threads for the calling thread, as products of `dtype` on the CPU want
-// it, but `most` (>= 1) at most. It is each thread's own, and LibTorch begins with one in some
-// builds, with all in others. Thread-safety: safe.
-void use_cpu_threads(c10::ScalarType dtype, int most);
+// Gives the calling thread `most` (>= 1) threads to compute with on the CPU; see products.h for
+// what that does to the libraries. Throws Error{kFailed} if the system has no thread left.
+// Thread-safety: safe.
+void use_cpu_threads(int most);
 
 }  // namespace moondream

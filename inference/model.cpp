@@ -167,10 +167,6 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
 
 const ModelInfo &Model::info() const { return impl_->info; }
 
-void Model::use_cpu_threads(int most) const {
-  moondream::use_cpu_threads(impl_->text.options().dtype().toScalarType(), most);
-}
-
 Crops Model::crop(const ImageView &image) const try {
   return crop_image(image, impl_->config.vision);
 } catch (...) {

@@ -71,11 +71,6 @@ class Model {
 
   const ModelInfo &info() const;
 
-  // Gives the calling thread the number of LibTorch threads that this model is fastest with. For
-  // threads that belong to whoever calls, such as a pool's: it stays when the call is over.
-  // most: >= 1, all that it may have.
-  void use_cpu_threads(int most) const;
-
   // Scales a picture and cuts it as this model sees it; runs on one thread.
   // Throws Error{kSettings} for a picture without pixels.
   Crops crop(const ImageView &image) const;

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "crop_memory.h"
+#include "device.h"
 #include "look.h"
 #include "model.h"
 
@@ -23,7 +24,7 @@ class ModelBackend : public Backend {
   }
 
   std::vector<Outcome> run(std::span<const Job> jobs, int threads) override {
-    model_->use_cpu_threads(threads);
+    use_cpu_threads(threads);
     return look(*model_, jobs);
   }
 

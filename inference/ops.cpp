@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "products.h"
 #include "row_kernels.h"
 
 namespace moondream::ops {
@@ -37,7 +38,7 @@ at::Tensor scaled_softmax(at::Tensor scores, double scale) {
 }  // namespace
 
 at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias) {
-  return at::linear(x, weight, bias);
+  return linear_product(x, weight, bias);
 }
 
 at::Tensor linear(const at::Tensor &x, const Matrix &weight, const at::Tensor &bias) {
@@ -72,8 +73,8 @@ at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor 
   // One item of the batch at a time: its scores stay in the cache instead of filling memory.
   for (std::int64_t b = 0; b < batch; ++b) {
     const at::Tensor queries = q[b].reshape({kv_heads, group * tokens, dim});
-    const at::Tensor scores = at::bmm(queries, k[b].transpose(1, 2));
-    const at::Tensor mixed = at::bmm(scaled_softmax(scores, scale), v[b]);
+    const at::Tensor scores = batched_product(queries, k[b].transpose(1, 2));
+    const at::Tensor mixed = batched_product(scaled_softmax(scores, scale), v[b]);
     out[b].copy_(mixed.view({heads, tokens, dim}));
   }
   return out;
@@ -85,7 +86,7 @@ at::Tensor cached_attention(const at::Tensor &q, const at::Tensor &prefix_k,
   const std::int64_t kv_heads = k.size(0), group = heads / kv_heads, own = k.size(1);
   const double scale = 1.0 / std::sqrt(static_cast<double>(dim));
   const at::Tensor queries = q.transpose(0, 1).reshape({kv_heads, group * tokens, dim});
-  at::Tensor scores = at::bmm(queries, k.transpose(1, 2));
+  at::Tensor scores = batched_product(queries, k.transpose(1, 2));
   if (tokens > 1) {
     // Token i of this call is position own - tokens + i of the sequence.
     const at::Tensor unseen =
@@ -96,12 +97,12 @@ at::Tensor cached_attention(const at::Tensor &q, const at::Tensor &prefix_k,
   at::Tensor mixed;
   if (prefix_k.defined()) {
     const std::int64_t prefix = prefix_k.size(1);
-    scores = at::cat({at::bmm(queries, prefix_k.transpose(1, 2)), scores}, -1);
+    scores = at::cat({batched_product(queries, prefix_k.transpose(1, 2)), scores}, -1);
     const at::Tensor shares = scaled_softmax(scores, scale);
-    mixed =
-        at::bmm(shares.narrow(2, 0, prefix), prefix_v) + at::bmm(shares.narrow(2, prefix, own), v);
+    mixed = batched_product(shares.narrow(2, 0, prefix), prefix_v) +
+            batched_product(shares.narrow(2, prefix, own), v);
   } else {
-    mixed = at::bmm(scaled_softmax(scores, scale), v);
+    mixed = batched_product(scaled_softmax(scores, scale), v);
   }
   return mixed.view({heads, tokens, dim}).transpose(0, 1).reshape({tokens, heads * dim});
 }

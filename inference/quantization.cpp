@@ -1,12 +1,13 @@
 #include "quantization.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "kernel_support.h"
+#include "parallel.h"
+#include "products.h"
 #include "quantized_kernels.h"
 
 namespace moondream {
@@ -96,7 +97,7 @@ QuantizedMatrix quantize(const at::Tensor &weight, QuantizedFormat format) {
   auto *scales = matrix.scales.data_ptr<c10::BFloat16>();
   auto *zeros = is_int4(format) ? matrix.zeros.data_ptr<c10::BFloat16>() : nullptr;
 
-  at::parallel_for(0, out / parts, 64, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, out / parts, 64, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::uint8_t> q(parts * in);
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::int64_t part = 0; part < parts; ++part) {
@@ -246,7 +247,7 @@ at::Tensor unpacked_linear(const at::Tensor &x, const QuantizedMatrix &matrix,
       ops::unpack_rows(view, weights.data_ptr<c10::BFloat16>(), row, row + rows);
     }
     const at::Tensor more = bias.defined() ? bias.narrow(0, row, rows) : bias;
-    out.narrow(1, row, rows).copy_(at::linear(x, weights.narrow(0, 0, rows), more));
+    out.narrow(1, row, rows).copy_(ops::linear_product(x, weights.narrow(0, 0, rows), more));
   }
   return out;
 }

@@ -1,12 +1,11 @@
 #include "quantized_kernels.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
 #include "kernel_support.h"
+#include "parallel.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
@@ -98,9 +97,9 @@ void quantized_product(const QuantizedView &w, const float *x, float *y, std::in
                                   : w.format == QuantizedFormat::kInt4Wide ? all.int4_wide
                                                                            : all.int4_rounded;
   const std::int64_t grain = std::max<std::int64_t>(8, kGrain / w.in);
-  at::parallel_for(
-      0, is_int4 ? w.out / 2 : w.out, grain,
-      [&](std::int64_t begin, std::int64_t end) { function(w, x, y, tokens, begin, end); });
+  parallel_for(0, is_int4 ? w.out / 2 : w.out, grain, [&](std::int64_t begin, std::int64_t end) {
+    function(w, x, y, tokens, begin, end);
+  });
 }
 
 template <typename T>
@@ -112,7 +111,7 @@ void unpack_rows(const QuantizedView &w, T *out, std::int64_t begin, std::int64_
     function = loops().to_bfloat16;
   }
   const std::int64_t grain = std::max<std::int64_t>(1, kGrain / w.in);
-  at::parallel_for(begin, end, grain, [&](std::int64_t first, std::int64_t last) {
+  parallel_for(begin, end, grain, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = first; row < last; ++row) function(w, out + (row - begin) * w.in, row);
   });
 }

@@ -1,7 +1,7 @@
 // Products of a few vectors with a quantized matrix, on the CPU. They are bound by the reading of
 // the matrix: each weight is unpacked in registers and used for all vectors.
 //
-// Arrays are contiguous. They use LibTorch's threads of the calling thread.
+// Arrays are contiguous. They run on the calling thread's loop_threads().
 // Thread-safety: safe; only the output is written.
 #pragma once
 

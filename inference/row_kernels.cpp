@@ -1,7 +1,5 @@
 #include "row_kernels.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "kernel_support.h"
+#include "parallel.h"
 
 namespace moondream::ops {
 namespace {
@@ -128,7 +127,7 @@ std::int64_t rows_of_a_thread(std::int64_t n) { return std::max<std::int64_t>(1,
 
 template <typename T>
 void gelu_tanh_kernel(const T *x, T *out, std::int64_t n) {
-  at::parallel_for(0, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; i += kBlock) {
       gelu_tanh_range(x + i, out + i, std::min(kBlock, end - i));
     }
@@ -138,7 +137,7 @@ void gelu_tanh_kernel(const T *x, T *out, std::int64_t n) {
 template <typename T>
 void layer_norm_kernel(const T *x, const T *weight, const T *bias, T *out, std::int64_t rows,
                        std::int64_t n) {
-  at::parallel_for(0, rows, rows_of_a_thread(n), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, rows, rows_of_a_thread(n), [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(n), squares(n);
     for (std::int64_t r = begin; r < end; ++r) {
       layer_norm_range(x + r * n, weight, bias, out + r * n, n, row.data(), squares.data());
@@ -148,7 +147,7 @@ void layer_norm_kernel(const T *x, const T *weight, const T *bias, T *out, std::
 
 template <typename T>
 void softmax_kernel(T *x, std::int64_t rows, std::int64_t n, float scale) {
-  at::parallel_for(0, rows, rows_of_a_thread(n), [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(0, rows, rows_of_a_thread(n), [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(n);
     for (std::int64_t r = begin; r < end; ++r) softmax_range(x + r * n, n, scale, row.data());
   });

@@ -2,8 +2,8 @@
 // for bfloat16 take longer than the matrix products between them (measured in bench/row-kernels).
 // All compute in float32 and round once to the type of the output.
 //
-// T is float or c10::BFloat16; arrays are contiguous. They use LibTorch's threads of the calling
-// thread. Thread-safety: safe; only the output is written.
+// T is float or c10::BFloat16; arrays are contiguous. They run on the calling thread's
+// loop_threads(). Thread-safety: safe; only the output is written.
 #pragma once
 
 #include <cstdint>

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "crop_memory.h"
+#include "device.h"
 #include "full_size_model.h"
 #include "look.h"
 
@@ -128,7 +129,7 @@ int main(int argc, char **argv) {
       const auto model = Model::load({.model = MOONDREAM_TEST_DATA "/golden/moondream2-tiny",
                                       .device = "cpu",
                                       .precision = Precision::kFloat32});
-      model->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
+      use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
       bench::run(*model, frames);
     }
   } catch (const Error &error) {

@@ -61,7 +61,7 @@ const FullSizeModel &full_size_model(Precision precision) {
     const c10::InferenceMode guard;
     model = std::make_unique<const FullSizeModel>(precision);
     made = precision;
-    model->model.use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
+    use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
   }
   return *model;
 }

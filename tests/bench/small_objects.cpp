@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "device.h"
 #include "look.h"
 #include "matching.h"
 #include "scene.h"
@@ -86,7 +87,7 @@ int main(int argc, char **argv) {
   try {
     const auto model = Model::load(
         {.model = MOONDREAM_DEMO_MODEL, .device = "cpu", .precision = Precision::kFloat32});
-    model->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
+    use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
     const struct {
       const char *what;
       double min_height, max_height;

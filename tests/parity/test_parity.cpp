@@ -8,6 +8,7 @@
 #include <memory>
 #include <thread>
 
+#include "device.h"
 #include "golden.h"
 #include "kv_cache.h"
 #include "model.h"
@@ -40,7 +41,7 @@ class Parity : public testing::TestWithParam<std::filesystem::path> {
                               .variant = variant.string(),
                               .device = "cpu",
                               .precision = precision});
-    model->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
+    use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
     return model;
   }
 

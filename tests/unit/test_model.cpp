@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "device.h"
 #include "kv_cache.h"
 #include "skills.h"
 #include "test_support.h"
@@ -23,7 +24,7 @@ const Model &tiny() {
   static const auto model = [] {
     auto loaded =
         Model::load({.model = kTiny.string(), .device = "cpu", .precision = Precision::kFloat32});
-    loaded->use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
+    use_cpu_threads(static_cast<int>(std::thread::hardware_concurrency()));
     return loaded;
   }();
   return *model;
