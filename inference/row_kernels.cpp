@@ -17,12 +17,9 @@ constexpr std::int64_t kGrain = 32 * 1024;
 // Numbers converted to float32 at a time: they stay in the first-level cache.
 constexpr std::int64_t kBlock = 1024;
 
-// e^x to 2 units in the last place, for any x that is not NaN; without branches or calls, so that
-// it runs on whole vectors. Cody-Waite reduction, then the minimax polynomial of Cephes' expf.
+// e^x to 2 units in the last place, for x from -87 to 88; without branches or calls, so that it
+// runs on whole vectors. Cody-Waite reduction, then the minimax polynomial of Cephes' expf.
 inline float fast_exp(float x) {
-  // Beyond these, e^x is 0 or infinite for all that is done with it here.
-  x = x < -87.0f ? -87.0f : x;
-  x = x > 88.0f ? 88.0f : x;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves an integer in the low bits
   const float shifted = x * 1.44269504f + kRound;
   const float n = shifted - kRound;
@@ -42,7 +39,9 @@ inline float fast_exp(float x) {
 // x sigmoid(2 u) is 0.5 x (1 + tanh(u)), without its cancellation for negative x.
 inline float gelu_tanh_one(float x) {
   const float u = 0.797884561f * (x + 0.044715f * x * x * x);
-  return x / (1.0f + fast_exp(-2.0f * u));
+  // Beyond these, e^x is 0 or infinite for all that is done with it here.
+  const float y = std::max(-2.0f * u, -87.0f);
+  return x / (1.0f + fast_exp(std::min(y, 88.0f)));
 }
 
 template <typename T>
@@ -110,7 +109,8 @@ inline __attribute__((always_inline)) void softmax_row(T *x, std::int64_t n, flo
   float most = largest[0];
   for (; i < n; ++i) most = std::max(most, from(x[i]));
   for (const float value : largest) most = std::max(most, value);
-  for (i = 0; i < n; ++i) row[i] = fast_exp((from(x[i]) - most) * scale);
+  // Nothing is above 0, and e^-87 is nothing beside e^0.
+  for (i = 0; i < n; ++i) row[i] = fast_exp(std::max((from(x[i]) - most) * scale, -87.0f));
   const float share = 1.0f / sum_of(row, n);
   for (i = 0; i < n; ++i) to(row[i] * share, x[i]);
 }

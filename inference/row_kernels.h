@@ -1,5 +1,5 @@
 // The element-wise parts of a transformer, on the CPU, in one pass over memory each: LibTorch's own
-// for bfloat16 take longer than the matrix products between them (measured in bench/row-kernels).
+// for bfloat16 take longer than the matrix products between them.
 // All compute in float32 and round once to the type of the output.
 //
 // T is float or c10::BFloat16; arrays are contiguous. They run on the calling thread's
