@@ -392,11 +392,11 @@ static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
   /**
    * GstMoondreamOverlay:draw-ids:
    *
-   * Whether boxes bear the ids that objects keep from frame to frame.
+   * Whether boxes and points bear the ids that objects and points keep from frame to frame.
    */
   g_object_class_install_property(
       object_class, PROP_DRAW_IDS,
-      g_param_spec_boolean("draw-ids", "Draw ids", "Write the objects' ids at boxes",
+      g_param_spec_boolean("draw-ids", "Draw ids", "Write the ids of objects and points at them",
                            defaults.draw_ids, flags));
   /**
    * GstMoondreamOverlay:draw-caption:

@@ -25,11 +25,13 @@ bool is_drawn(const FrameAnalysis &analysis, GstClockTime max_age) {
   return false;
 }
 
-Paragraph make_tag(const std::string &label, double score, const Settings &settings) {
+// `id` 0: none.
+Paragraph make_tag(const std::string &label, double score, guint id, const Settings &settings) {
   Paragraph tag;
   if (settings.draw_labels && !label.empty()) tag.push_back({label});
   if (settings.draw_scores && std::isfinite(score))
     tag.push_back({std::to_string(std::lround(std::clamp(score, 0.0, 1.0) * 100)) + "%"});
+  if (settings.draw_ids && id != 0) tag.push_back({"#" + std::to_string(id)});
   return tag;
 }
 
@@ -50,12 +52,12 @@ Scene make_scene(const FrameAnalysis &analysis, const Settings &settings,
   for (const AnalysisObject &object : analysis.objects) {
     const PixelRect box = pixels_of(object.box, scene.width, scene.height);
     if (box.empty()) continue;
-    Paragraph tag = make_tag(object.label, object.score, settings);
-    if (settings.draw_ids) tag.push_back({"#" + std::to_string(object.id)});
-    scene.boxes.push_back({box, object.label, std::move(tag)});
+    scene.boxes.push_back(
+        {box, object.label, make_tag(object.label, object.score, object.id, settings)});
   }
   for (const AnalysisPoint &found : analysis.points) {
-    ScenePoint point = {.label = found.label, .tag = make_tag(found.label, found.score, settings)};
+    ScenePoint point = {.label = found.label,
+                        .tag = make_tag(found.label, found.score, found.id, settings)};
     if (pixel_of(found.point, scene.width, scene.height, &point.x, &point.y))
       scene.points.push_back(std::move(point));
   }

@@ -117,11 +117,23 @@ TEST(MakeScene, SettingsChooseWhatIsWritten) {
   const auto analysis = analysis_of(AnalysisStatus::kFresh, 0);
   EXPECT_EQ(make_scene(analysis, {}, info).boxes[0].tag, (Paragraph{{"face"}, {"93%"}}));
   EXPECT_EQ(make_scene(analysis, {.draw_scores = false}, info).boxes[0].tag, (Paragraph{{"face"}}));
-  EXPECT_EQ(make_scene(analysis, {.draw_ids = true}, info).boxes[0].tag,
-            (Paragraph{{"face"}, {"93%"}, {"#0"}}));
   EXPECT_EQ(make_scene(analysis, {.draw_labels = false}, info).boxes[0].tag, (Paragraph{{"93%"}}));
   EXPECT_EQ(make_scene(analysis, {}, info).panel.size(), 1u);
   EXPECT_TRUE(make_scene(analysis, {.draw_caption = false}, info).panel.empty());
+}
+
+TEST(MakeScene, ThingsThatHaveAnIdShowItIfThatIsWanted) {
+  const GstVideoInfo info = test::info_of(GST_VIDEO_FORMAT_RGB, 100, 100);
+  auto analysis = analysis_of(AnalysisStatus::kFresh, 0);
+  analysis.points = {{"nose", 0.5, {0.5, 0.5}, 8}};
+  const Settings settings{.draw_ids = true};
+  EXPECT_EQ(make_scene(analysis, settings, info).boxes[0].tag, (Paragraph{{"face"}, {"93%"}}));
+  analysis.objects[0].id = 7;
+  EXPECT_EQ(make_scene(analysis, settings, info).boxes[0].tag,
+            (Paragraph{{"face"}, {"93%"}, {"#7"}}));
+  EXPECT_EQ(make_scene(analysis, settings, info).points[0].tag,
+            (Paragraph{{"nose"}, {"50%"}, {"#8"}}));
+  EXPECT_EQ(make_scene(analysis, {}, info).points[0].tag, (Paragraph{{"nose"}, {"50%"}}));
 }
 
 TEST(MakeScene, ScoresOutOfRangeAreClampedAndNoNumberIsNotWritten) {
