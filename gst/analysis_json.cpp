@@ -20,12 +20,15 @@ Json array(const Items &items, Write write) {
   return json;
 }
 
+// In the shape in which the reference implementation returns it, pairs of coordinates included.
 Json reasoning_of(const Reasoning &reasoning) {
   return {{"text", reasoning.text},
           {"grounding", array(reasoning.grounding, [](const Grounding &grounding) -> Json {
              return {{"start_idx", grounding.start_idx},
                      {"end_idx", grounding.end_idx},
-                     {"points", array(grounding.points, place)}};
+                     {"points", array(grounding.points, [](const Point &point) {
+                        return Json::array({point.x, point.y});
+                      })}};
            })}};
 }
 

@@ -8,10 +8,9 @@
 //    "caption":"A face.","answers":[{"question":"Who?","answer":"Nobody."}]}
 //
 // Times are in nanoseconds and null where unknown; coordinates are fractions of the frame as in
-// gstmoondreammeta.h. "caption" is absent if none was asked for. An answer that was
-// thought over has
-// "reasoning":{"text":"..","grounding":[{"start_idx":0,"end_idx":2,"points":[..]}]}. Thread-safety:
-// safe.
+// gstmoondreammeta.h. "caption" is absent if none was asked for. An answer that was thought over
+// has "reasoning":{"text":"..","grounding":[{"start_idx":0,"end_idx":2,"points":[[0.2,0.3]]}]},
+// with indices in code points of its text. Thread-safety: safe.
 #pragma once
 
 #include <gst/gst.h>

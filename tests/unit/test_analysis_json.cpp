@@ -43,6 +43,24 @@ TEST(AnalysisJson, EveryFieldHasItsNameAndPlace) {
             R"("answers":[{"question":"Why?","answer":"Because."}]})");
 }
 
+// As the reference implementation returns it.
+TEST(AnalysisJson, AnAnswerThatWasThoughtOverHasItsReasoning) {
+  FrameAnalysis analysis;
+  analysis.answers = {
+      {"Where?", "Here.",
+       Reasoning{.text = "One h\u00e9re, one there.",
+                 .grounding = {{.start_idx = 4, .end_idx = 8, .points = {{0.25, 0.5}, {1, 0}}},
+                               {.start_idx = 10, .end_idx = 13, .points = {}}}}},
+      {"Thinking of nothing?", "Yes.", Reasoning{}}};
+  const auto json = nlohmann::json::parse(to_line(to_json(analysis, kPlace)));
+  EXPECT_EQ(json["answers"].dump(), nlohmann::json::parse(R"([
+      {"question":"Where?","answer":"Here.","reasoning":{"text":"One h\u00e9re, one there.",
+       "grounding":[{"start_idx":4,"end_idx":8,"points":[[0.25,0.5],[1.0,0.0]]},
+                    {"start_idx":10,"end_idx":13,"points":[]}]}},
+      {"question":"Thinking of nothing?","answer":"Yes.","reasoning":{"text":"","grounding":[]}}])")
+                                        .dump());
+}
+
 TEST(AnalysisJson, WhatIsNotKnownIsNullAndWhatWasNotAskedForIsAbsentOrEmpty) {
   EXPECT_EQ(to_line(to_json({}, {})),
             R"({"pts":null,"running_time":null,"stream_time":null,"serial":0,"status":"pending",)"
