@@ -19,8 +19,9 @@ packages=(
   libgstreamer-plugins-base1.0-dev
   # Holds gstreamer-analytics where GStreamer is 1.24 or newer.
   libgstreamer-plugins-bad1.0-dev
-  # -x holds textoverlay.
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-x
+  # -x holds textoverlay, -bad objectdetectionoverlay where GStreamer is 1.24 or newer.
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+  gstreamer1.0-x
   # For examples/boxes.py.
   python3-gi gir1.2-gst-plugins-base-1.0
   libgtest-dev libbenchmark-dev
