@@ -101,6 +101,18 @@ class Section {
     }
   }
 
+  void read(const char *key, Resizer &field) {
+    const json *value = find(key);
+    if (!value) return;
+    if (*value == "pillow") {
+      field = Resizer::kPillow;
+    } else if (*value == "vips") {
+      field = Resizer::kVips;
+    } else {
+      fail(key, "is neither \"pillow\" nor \"vips\"");
+    }
+  }
+
   std::optional<Release> release(const char *key) {
     const json *value = find(key);
     if (!value) return std::nullopt;
@@ -182,6 +194,7 @@ void read_vision(Section section, VisionConfig &vision) {
   section.read("proj_inner_dim", vision.proj_inner_dim);
   section.read("cropping", vision.cropping);
   section.read("exact_gelu", vision.exact_gelu);
+  section.read("resizer", vision.resizer);
   section.finish();
 }
 

@@ -55,6 +55,12 @@ enum class Cropping {
   kWhole,        // "whole": all of it, to which features of parts are not joined: before
 };
 
+// The program whose filters scale pictures for overlapping crops.
+enum class Resizer {
+  kPillow,  // "pillow": what the reference does alone
+  kVips,    // "vips": what it does where pyvips is installed
+};
+
 struct VisionConfig {
   std::int64_t enc_dim = 1152;
   std::int64_t enc_patch_size = 14;  // pixels
@@ -68,6 +74,7 @@ struct VisionConfig {
   std::int64_t overlap_margin = 4;   // patches
   std::int64_t proj_inner_dim = 8192;
   Cropping cropping = Cropping::kOverlapping;  // ours
+  Resizer resizer = Resizer::kPillow;          // ours
   bool exact_gelu = false;  // ours: not its tanh approximation: before 2024-04-02
 
   // Features of the projection's input: of all of the picture and, beside them, of its parts.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "resize.h"
+#include "resize_vips.h"
 
 namespace moondream {
 
@@ -51,12 +52,13 @@ Crops overlap_crop_image(const ImageView &image, const VisionConfig &config) {
 
   const std::size_t row_bytes = std::size_t{3} * size;
   const std::size_t crop_bytes = row_bytes * size;
-  Image global = resize_lanczos(image, size, size);
+  const auto resize = config.resizer == Resizer::kVips ? resize_vips : resize_lanczos;
+  Image global = resize(image, size, size);
   crops.pixels = std::move(global.pixels);
   if (one) return crops;
 
   crops.pixels.resize(crop_bytes * crops.count);
-  const Image local = resize_lanczos(image, columns * window + margins, rows * window + margins);
+  const Image local = resize(image, columns * window + margins, rows * window + margins);
   const std::size_t local_row_bytes = std::size_t{3} * local.width;
   std::uint8_t *out = crops.pixels.data() + crop_bytes;
   for (int row = 0; row < rows; ++row) {

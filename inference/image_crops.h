@@ -32,7 +32,7 @@ struct Crops {
   std::size_t crop_bytes() const { return pixels.size() / count; }  // of each
 };
 
-// Port of overlap_crop_image with Pillow's Lanczos filter.
+// Port of overlap_crop_image with Pillow's Lanczos filter, or what libvips does.
 // Throws Error{kSettings} for a picture without pixels.
 Crops overlap_crop_image(const ImageView &image, const VisionConfig &config);
 

@@ -262,6 +262,8 @@ const BadConfig kBadConfigs[] = {
      R"({"tokenizer": {"templates": {"query": {"prefix": ["1"]}}}})",
      kMismatch,
      {"tokenizer.templates.query.prefix"}},
+    {"UnknownResizer", R"({"vision": {"resizer": "gimp"}})", kMismatch, {"vision.resizer"}},
+    {"UnknownCropping", R"({"vision": {"cropping": "none"}})", kMismatch, {"vision.cropping"}},
     {"UnknownScale", R"({"region": {"size_scale": "log10"}})", kMismatch, {"region.size_scale"}},
     {"FewExperts",
      R"({"text": {"moe": {"num_experts": 4, "experts_per_token": 5}}})",

@@ -3,6 +3,7 @@
 
 #include "image_crops.h"
 #include "resize.h"
+#include "resize_vips.h"
 
 namespace moondream {
 namespace {
@@ -175,6 +176,16 @@ TEST(WholeCrop, IsThePictureWithTheBicubicFilter) {
   EXPECT_EQ(crops.count, 1);
   EXPECT_EQ(crops.tiling, (Tiling{1, 1}));
   EXPECT_EQ(crops.pixels, resize_bicubic(image.view(), 378, 378).pixels);
+}
+
+TEST(OverlapCrops, AreScaledByTheProgramThatIsAskedFor) {
+  VisionConfig config = small_config();
+  const Image image = counting_image(40, 30);
+  config.resizer = Resizer::kVips;
+  const Crops crops = overlap_crop_image(image.view(), config);
+  const Image global = resize_vips(image.view(), 12, 12);
+  EXPECT_TRUE(std::equal(global.pixels.begin(), global.pixels.end(), crops.pixels.begin()));
+  EXPECT_NE(global.pixels, resize_lanczos(image.view(), 12, 12).pixels);
 }
 
 }  // namespace
