@@ -129,8 +129,17 @@ INSTANTIATE_TEST_SUITE_P(
         Survival{"videoconvert", "videoconvert ! capsfilter caps=video/x-raw,format=RGB", kRegions},
         Survival{"videoscale", "videoscale ! capsfilter caps=video/x-raw,width=128,height=96",
                  scaled(kRegions, 2)},
-        Survival{"jpegenc", "jpegenc", kRegions}, Survival{"theoraenc", "theoraenc", kRegions},
-        Survival{"vp8enc", "vp8enc deadline=1", kRegions}),
+        Survival{"videoconvertscale",
+                 "videoconvertscale ! capsfilter caps=video/x-raw,format=RGB,width=128,height=96",
+                 scaled(kRegions, 2)},
+        Survival{"jpegenc", "jpegenc", kRegions},
+        Survival{"pngenc", "videoconvert ! pngenc", kRegions},
+        Survival{"theoraenc", "theoraenc", kRegions},
+        Survival{"vp8enc", "vp8enc deadline=1", kRegions},
+        Survival{"vp9enc", "vp9enc deadline=1 cpu-used=8", kRegions},
+        Survival{"x264enc", "x264enc tune=zerolatency", kRegions},
+        Survival{"x265enc", "x265enc tune=zerolatency", kRegions},
+        Survival{"openh264enc", "openh264enc", kRegions}),
     [](const auto &param_info) { return std::string(param_info.param.element); });
 
 class InteropDecoders : public testing::TestWithParam<const char *> {};
@@ -140,14 +149,15 @@ TEST_P(InteropDecoders, ResultsComeThroughAnEncoderAndItsDecoder) {
   const std::string name = GetParam();
   if (!exists((name + "enc").c_str()) || !exists((name + "dec").c_str()))
     GTEST_SKIP() << name << "enc or " << name << "dec is not installed";
-  const BufferPtr out = through(name + "enc ! " + name + "dec");
+  const BufferPtr out = through("videoconvert ! " + name + "enc ! " + name + "dec");
   ASSERT_TRUE(out);
   const auto analysis = read_analysis(out.get());
   ASSERT_TRUE(analysis);
   EXPECT_EQ(text_of(*analysis), text_of(everything()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Codecs, InteropDecoders, testing::Values("jpeg", "theora", "vp8"),
+INSTANTIATE_TEST_SUITE_P(Codecs, InteropDecoders,
+                         testing::Values("jpeg", "png", "theora", "vp8", "vp9"),
                          [](const auto &param_info) { return std::string(param_info.param); });
 
 class InteropGeometry : public testing::TestWithParam<Survival> {};
