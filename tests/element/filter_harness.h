@@ -62,6 +62,16 @@ inline void set(GstElement *element, const char *name, const char *value) {
   gst_util_set_object_arg(G_OBJECT(element), name, value);
 }
 
+// A number of its property stats.
+inline guint64 stat_of(GstElement *element, const char *name) {
+  GstStructure *stats = nullptr;
+  g_object_get(element, "stats", &stats, nullptr);
+  guint64 value = G_MAXUINT64;
+  EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
+  gst_structure_free(stats);
+  return value;
+}
+
 // A new bus that hears the element.
 inline BusPtr listen_to(GstElement *element) {
   GstBus *bus = gst_bus_new();
@@ -147,14 +157,7 @@ class FilterHarness {
   // Waits for the message of a finished sample.
   MessagePtr wait_for_result() { return wait_for(bus_, GST_MESSAGE_ELEMENT); }
 
-  guint64 stat(const char *name) {
-    GstStructure *stats = nullptr;
-    g_object_get(element(), "stats", &stats, nullptr);
-    guint64 value = G_MAXUINT64;
-    EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
-    gst_structure_free(stats);
-    return value;
-  }
+  guint64 stat(const char *name) { return stat_of(element(), name); }
 
  private:
   GstVideoInfo info_;

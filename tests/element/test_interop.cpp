@@ -337,7 +337,7 @@ TEST(Interop, PythonReadsMetasAndMessages) {
            "import gi\nfor n in ('Gst', 'GstApp', 'GstVideo'): gi.require_version(n, '1.0')"},
           &output) != 0)
     GTEST_SKIP() << "python3-gi or gir1.2-gst-plugins-base-1.0 is not installed: " << output;
-  ASSERT_EQ(run({python, MOONDREAM_EXAMPLES "/boxes.py"}, &output), 0) << output;
+  ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py"}, &output), 0) << output;
   EXPECT_NE(output.find("frame 0.000 s, fresh\n  circle 0."), std::string::npos) << output;
   // Where exactly the model sees it depends on the machine's arithmetic.
   const std::regex region(
@@ -352,7 +352,7 @@ TEST(Interop, PythonReadsMetasAndMessages) {
   EXPECT_NE(output.find("frame 0.033 s, held\n  circle 0."), std::string::npos) << output;
   EXPECT_NE(output.find("message: sample 2 of 0.500 s, circle 0."), std::string::npos) << output;
   // Behind an element that drops the parameters of regions.
-  ASSERT_EQ(run({python, MOONDREAM_EXAMPLES "/boxes.py",
+  ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py",
                  "videotestsrc num-buffers=2 ! video/x-raw,width=320,height=240 ! "
                  "moondreamfilter detect=circle mode=sync ! videoconvert ! "
                  "video/x-raw,format=RGB ! appsink name=frames sync=false"},
@@ -360,14 +360,14 @@ TEST(Interop, PythonReadsMetasAndMessages) {
             0)
       << output;
   EXPECT_NE(output.find("  circle 0."), std::string::npos) << output;
-  ASSERT_EQ(run({python, MOONDREAM_EXAMPLES "/boxes.py",
+  ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py",
                  "videotestsrc num-buffers=2 ! appsink name=frames sync=false"},
                 &output),
             0)
       << output;
   EXPECT_NE(output.find("frame without a result"), std::string::npos) << output;
   EXPECT_NE(
-      run({python, MOONDREAM_EXAMPLES "/boxes.py",
+      run({python, MOONDREAM_SOURCE "/examples/boxes.py",
            "videotestsrc ! moondreamfilter detect=circle model=/nowhere ! appsink name=frames"},
           &output),
       0);

@@ -393,24 +393,5 @@ TEST(MoondreamFilter, CountersCanBeReadBeforeAndAfterTheStream) {
   gst_structure_free(stats);
 }
 
-TEST(MoondreamFilter, EveryPropertyStartsAtItsDefaultAndSaysWhenItCanChange) {
-  const ElementPtr filter = make_filter({});
-  guint count = 0;
-  GParamSpec **specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(filter.get()), &count);
-  for (guint i = 0; i < count; ++i) {
-    GParamSpec *spec = specs[i];
-    if (spec->owner_type != G_OBJECT_TYPE(filter.get())) continue;
-    EXPECT_GT(strlen(g_param_spec_get_blurb(spec)), 10u) << spec->name;
-    if (!(spec->flags & G_PARAM_WRITABLE)) continue;
-    EXPECT_TRUE(spec->flags & (GST_PARAM_MUTABLE_READY | GST_PARAM_MUTABLE_PLAYING)) << spec->name;
-    GValue value = G_VALUE_INIT;
-    g_value_init(&value, spec->value_type);
-    g_object_get_property(G_OBJECT(filter.get()), spec->name, &value);
-    EXPECT_TRUE(g_param_value_defaults(spec, &value)) << spec->name;
-    g_value_unset(&value);
-  }
-  g_free(specs);
-}
-
 }  // namespace
 }  // namespace moondream

@@ -99,14 +99,7 @@ class MoondreamMetawrite : public testing::Test {
     for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
     return lines;
   }
-  guint64 stat(const char *name) const {
-    GstStructure *stats = nullptr;
-    g_object_get(element_.get(), "stats", &stats, nullptr);
-    guint64 value = G_MAXUINT64;
-    EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
-    gst_structure_free(stats);
-    return value;
-  }
+  guint64 stat(const char *name) const { return stat_of(element_.get(), name); }
   // The code of the error with which the element refuses to start.
   int code_of_start() {
     EXPECT_EQ(gst_element_set_state(element_.get(), GST_STATE_PAUSED), GST_STATE_CHANGE_FAILURE);
@@ -473,29 +466,6 @@ TEST_F(MoondreamMetawrite, BehindTheFilterEachResultIsALineByTheTimeOfEos) {
   }
   EXPECT_EQ(in_file, serials);
   EXPECT_EQ(written.size(), serials.size());
-}
-
-// ---- Documentation ---------------------------------------------------------------------------
-
-TEST_F(MoondreamMetawrite, PropertiesAreConstructedWithTheirDefaultsAndDescribed) {
-  guint count = 0;
-  GParamSpec **specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(element_.get()), &count);
-  int own = 0;
-  for (guint i = 0; i < count; ++i) {
-    if (specs[i]->owner_type != G_OBJECT_TYPE(element_.get())) continue;
-    ++own;
-    EXPECT_NE(g_param_spec_get_blurb(specs[i]), nullptr) << specs[i]->name;
-    if (!(specs[i]->flags & G_PARAM_WRITABLE)) continue;
-    EXPECT_TRUE(specs[i]->flags & (GST_PARAM_MUTABLE_PLAYING | GST_PARAM_MUTABLE_READY))
-        << specs[i]->name;
-    GValue value = G_VALUE_INIT;
-    g_value_init(&value, specs[i]->value_type);
-    g_object_get_property(G_OBJECT(element_.get()), specs[i]->name, &value);
-    EXPECT_TRUE(g_param_value_defaults(specs[i], &value)) << specs[i]->name;
-    g_value_unset(&value);
-  }
-  g_free(specs);
-  EXPECT_EQ(own, 7);
 }
 
 }  // namespace

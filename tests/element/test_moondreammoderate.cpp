@@ -129,14 +129,7 @@ class MoondreamModerate : public testing::Test {
     for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
     return lines;
   }
-  guint64 stat(const char *name) const {
-    GstStructure *stats = nullptr;
-    g_object_get(element_.get(), "stats", &stats, nullptr);
-    guint64 value = G_MAXUINT64;
-    EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
-    gst_structure_free(stats);
-    return value;
-  }
+  guint64 stat(const char *name) const { return stat_of(element_.get(), name); }
 
   std::string folder_;
   ElementPtr element_;
@@ -515,36 +508,6 @@ TEST_F(MoondreamModerate, APipelineWhoseFramesAreAllDroppedPrerollsAndEnds) {
   }
   EXPECT_EQ(intervals, 1);
   gst_element_set_state(pipeline.get(), GST_STATE_NULL);
-}
-
-// ---- Documentation ---------------------------------------------------------------------------
-
-TEST(MoondreamModerateProperties, AreConstructedWithTheirDefaultsAndDescribed) {
-  GstElement *made = gst_element_factory_make("moondreammoderate", nullptr);
-  ASSERT_TRUE(made);
-  const ElementPtr element(GST_ELEMENT(gst_object_ref_sink(made)));
-  guint count = 0;
-  GParamSpec **specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(made), &count);
-  int own = 0;
-  for (guint i = 0; i < count; ++i) {
-    if (specs[i]->owner_type != G_OBJECT_TYPE(made)) continue;
-    ++own;
-    EXPECT_NE(g_param_spec_get_blurb(specs[i]), nullptr) << specs[i]->name;
-    if (!(specs[i]->flags & G_PARAM_WRITABLE)) continue;
-    EXPECT_TRUE(specs[i]->flags & (GST_PARAM_MUTABLE_PLAYING | GST_PARAM_MUTABLE_READY))
-        << specs[i]->name;
-    GValue value = G_VALUE_INIT;
-    g_value_init(&value, specs[i]->value_type);
-    g_object_get_property(G_OBJECT(made), specs[i]->name, &value);
-    if (GST_VALUE_HOLDS_ARRAY(&value)) {
-      EXPECT_EQ(gst_value_array_get_size(&value), 0u) << specs[i]->name;
-    } else {
-      EXPECT_TRUE(g_param_value_defaults(specs[i], &value)) << specs[i]->name;
-    }
-    g_value_unset(&value);
-  }
-  g_free(specs);
-  EXPECT_EQ(own, 14);
 }
 
 }  // namespace

@@ -444,26 +444,5 @@ TEST_F(MoondreamOverlay, DownstreamAnswersTheAllocationQuery) {
   gst_caps_unref(caps);
 }
 
-// ---- Documentation ---------------------------------------------------------------------------
-
-TEST_F(MoondreamOverlay, PropertiesAreConstructedWithTheirDefaultsAndDescribed) {
-  guint count = 0;
-  GParamSpec **specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(element_), &count);
-  int own = 0;
-  for (guint i = 0; i < count; ++i) {
-    if (specs[i]->owner_type != GST_TYPE_MOONDREAM_OVERLAY) continue;
-    ++own;
-    GValue value = G_VALUE_INIT;
-    g_value_init(&value, specs[i]->value_type);
-    g_object_get_property(G_OBJECT(element_), specs[i]->name, &value);
-    EXPECT_TRUE(g_param_value_defaults(specs[i], &value)) << specs[i]->name;
-    g_value_unset(&value);
-    EXPECT_NE(g_param_spec_get_blurb(specs[i]), nullptr) << specs[i]->name;
-    EXPECT_TRUE(specs[i]->flags & GST_PARAM_MUTABLE_PLAYING) << specs[i]->name;
-  }
-  g_free(specs);
-  EXPECT_EQ(own, 7);
-}
-
 }  // namespace
 }  // namespace moondream

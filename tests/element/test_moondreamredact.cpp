@@ -34,14 +34,7 @@ class RedactHarness {
     return gst_harness_push(harness_.get(), buffer.release());
   }
   BufferPtr pull() { return BufferPtr(gst_harness_try_pull(harness_.get())); }
-  guint64 stat(const char *name) {
-    GstStructure *stats = nullptr;
-    g_object_get(element(), "stats", &stats, nullptr);
-    guint64 value = G_MAXUINT64;
-    EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
-    gst_structure_free(stats);
-    return value;
-  }
+  guint64 stat(const char *name) { return stat_of(element(), name); }
 
  private:
   ElementPtr element_;

@@ -47,15 +47,6 @@ class Chain {
   BusPtr bus_;
 };
 
-guint64 stat_of(GstElement *element, const char *name) {
-  GstStructure *stats = nullptr;
-  g_object_get(element, "stats", &stats, nullptr);
-  guint64 value = G_MAXUINT64;
-  EXPECT_TRUE(gst_structure_get_uint64(stats, name, &value)) << name;
-  gst_structure_free(stats);
-  return value;
-}
-
 std::vector<guint8> bytes_of(const BufferPtr &buffer) {
   std::vector<guint8> bytes(gst_buffer_get_size(buffer.get()));
   gst_buffer_extract(buffer.get(), 0, bytes.data(), bytes.size());
