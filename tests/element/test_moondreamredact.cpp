@@ -266,6 +266,32 @@ TEST(MoondreamRedact, OrPassedButForZones) {
   }
 }
 
+// With sources other than moondream, and where a frame cannot wait as long as it should.
+TEST(MoondreamRedact, TheOtherReasonsFollowThePolicyToo) {
+  const std::pair<const char *, Properties> reasons[] = {
+      {"no-meta", {{"source", "roi"}}},
+      {"no-room", {{"hold-before", "3000000000"}, {"max-bytes", "1"}}}};
+  for (const auto &[stat, properties] : reasons) {
+    for (const std::string policy : {"cover", "drop", "error", "pass"}) {
+      Properties all = properties;
+      all.emplace_back("on-missing", policy.c_str());
+      RedactHarness harness(all);
+      // The first has to leave when the second comes, or leaves at once.
+      GstFlowReturn flow = GST_FLOW_OK;
+      for (int i = 0; i < 2 && flow == GST_FLOW_OK; ++i)
+        flow = harness.push(frame_with(result(AnalysisStatus::kFresh, i + 1), i * GST_MSECOND));
+      EXPECT_EQ(flow, policy == "error" ? GST_FLOW_ERROR : GST_FLOW_OK) << stat << " " << policy;
+      EXPECT_GE(harness.stat(stat), 1u) << policy;
+      const BufferPtr out = harness.pull();
+      EXPECT_EQ(out != nullptr, policy == "cover" || policy == "pass") << stat << " " << policy;
+      if (out) {
+        EXPECT_EQ(is_covered(out), policy == "cover") << stat;
+        EXPECT_EQ(is_untouched(out), policy == "pass") << stat;
+      }
+    }
+  }
+}
+
 TEST(MoondreamRedact, AgeWithoutLimitIsAllowedIfItIsAskedFor) {
   RedactHarness harness(Properties{{"max-age", "18446744073709551615"}});
   ASSERT_EQ(harness.push(frame_with(result(AnalysisStatus::kHeld, 1, 9000 * GST_SECOND))),
