@@ -3,9 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <ostream>
 #include <string>
 
 namespace moondream {
+
+// Otherwise GoogleTest prints its bytes, those that are not part of any member included.
+static void PrintTo(const Orientation &orientation, std::ostream *out) {
+  *out << (orientation.mirrored ? "mirrored, " : "") << orientation.turns << " turns";
+}
+
 namespace {
 
 // A picture whose every pixel says where it is: red is its column, green its row.
