@@ -1,5 +1,9 @@
 // moondreamredact: what it does with frames of which much, little or nothing is known. What it
 // writes into them is tested by the programs unit-redact and, with a filter before it, below.
+#ifdef HAVE_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
+
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -203,6 +207,49 @@ TEST(MoondreamRedact, RoisOfOtherElementsAreRedactedToo) {
   ASSERT_EQ(harness.push(plain_frame()), GST_FLOW_OK);
   EXPECT_TRUE(is_covered(harness.pull()));
   EXPECT_EQ(harness.stat("no-meta"), 1u);
+}
+
+#ifdef HAVE_ANALYTICS
+TEST(MoondreamRedact, DetectionsOfOtherElementsAreRedactedToo) {
+  RedactHarness harness(Properties{{"margin", "0"}, {"source", "analytics"}, {"labels", "car"}});
+  BufferPtr buffer = plain_frame();
+  GstAnalyticsRelationMeta *relations = gst_buffer_add_analytics_relation_meta(buffer.get());
+  const auto add = [&](const char *label, int x, int y) {
+    GstAnalyticsODMtd mtd;
+    gst_analytics_relation_meta_add_od_mtd(relations, g_quark_from_string(label), x, y, 10, 10,
+                                           0.5f, &mtd);
+  };
+  add("car", 10, 10);
+  add("tree", 40, 30);
+  ASSERT_EQ(harness.push(std::move(buffer)), GST_FLOW_OK);
+  const BufferPtr out = harness.pull();
+  for (int y = 0; y < kHeight; ++y)
+    for (int x = 0; x < kWidth; ++x)
+      ASSERT_EQ(luma(out, x, y) == 16, x >= 10 && x < 20 && y >= 10 && y < 20) << x << "," << y;
+  // One without: nobody may have looked.
+  ASSERT_EQ(harness.push(plain_frame()), GST_FLOW_OK);
+  EXPECT_TRUE(is_covered(harness.pull()));
+  EXPECT_EQ(harness.stat("no-meta"), 1u);
+}
+#endif
+
+// What moondreamfilter attaches for others says the same as what it attaches for this element.
+TEST(MoondreamRedact, EverySourceRedactsWhatTheFilterAttached) {
+  const std::vector<AnalysisObject> objects = {object({0.25, 0.25, 0.5, 0.5}),
+                                               object({0.75, 0, 1, 0.25}, "plate")};
+  std::vector<guint8> first;
+  std::vector<const char *> sources = {"moondream", "roi", "all"};
+#ifdef HAVE_ANALYTICS
+  sources.push_back("analytics");
+#endif
+  for (const char *source : sources) {
+    RedactHarness harness(Properties{{"margin", "0"}, {"source", source}});
+    ASSERT_EQ(harness.push(frame_with(result(AnalysisStatus::kFresh, 1, 0, objects))), GST_FLOW_OK);
+    const BufferPtr out = harness.pull();
+    EXPECT_EQ(luma(out, 20, 15), 16) << source;
+    if (first.empty()) first = bytes(out);
+    EXPECT_EQ(bytes(out), first) << source;
+  }
 }
 
 // ---- What is not known -----------------------------------------------------------------------
