@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -13,6 +14,9 @@ namespace {
 constexpr double kStayed = 0.3;
 // How many times its longer side an object may have moved to where another seems to have stayed.
 constexpr double kFarthest = 4;
+// Of more pairs of one label that may be the same, all are redacted as one region: a crowd behind a
+// camera that turns would take longer than its frames last.
+constexpr std::size_t kMostWays = 100;
 
 // A pixel position far outside of every frame is as good as one still farther.
 int to_pixel(double value) { return static_cast<int>(std::clamp(value, -1e6, 1e6)); }
@@ -40,6 +44,20 @@ double iou(const Box &a, const Box &b) {
   };
   return width * height / (area(a) + area(b) - width * height);
 }
+
+// What may be anything of its label.
+struct Movers {
+  Finding whole;  // the box around all
+  std::size_t lasts = 0, nexts = 0;
+
+  void add(const Finding &finding, std::size_t Movers::*count) {
+    const Box box = lasts + nexts > 0 ? around(whole.box, finding.box) : finding.box;
+    whole = finding;
+    whole.box = box;
+    ++(this->*count);
+  }
+  bool is_crowd() const { return lasts * nexts > kMostWays; }
+};
 
 // Between the middles.
 double distance(const Box &a, const Box &b) {
@@ -89,10 +107,13 @@ void Plan::add_ways(std::span<const Sighting> before, std::span<const Sighting> 
   if (!exact) add_possible_ways(before.front(), after.front());
 }
 
+// A rectangle, whatever the shape of objects: the way goes from corner to corner.
 void Plan::add_way(const Finding &last, const Sighting &before, const Finding &next,
                    const Sighting &after) {
-  add({.region =
-           region_of(next, around(last.box, next.box), std::min(before.distance, after.distance)),
+  Region region =
+      region_of(next, around(last.box, next.box), std::min(before.distance, after.distance));
+  region.shape = Shape::kRectangle;
+  add({.region = region,
        .why = "between",
        .label = next.label,
        .score = next.score,
@@ -132,6 +153,15 @@ void Plan::add_possible_ways(const Sighting &before, const Sighting &after) {
     if (nexts[i].id == 0 || last == by_id.end()) continue;
     if (stayed(lasts[last->second], nexts[i])) last_stayed[last->second] = next_stayed[i] = true;
   }
+  std::map<std::pair<std::string, bool>, Movers> movers;
+  const auto movers_of = [&](const Finding &finding) -> Movers & {
+    return movers[{finding.label, finding.is_point}];
+  };
+  for (std::size_t i = 0; i < lasts.size(); ++i)
+    if (!last_stayed[i]) movers_of(lasts[i]).add(lasts[i], &Movers::lasts);
+  for (std::size_t i = 0; i < nexts.size(); ++i)
+    if (!next_stayed[i]) movers_of(nexts[i]).add(nexts[i], &Movers::nexts);
+
   for (std::size_t i = 0; i < lasts.size(); ++i) {
     for (std::size_t j = 0; j < nexts.size(); ++j) {
       const Finding &last = lasts[i], &next = nexts[j];
@@ -139,9 +169,12 @@ void Plan::add_possible_ways(const Sighting &before, const Sighting &after) {
       if (last_stayed[i] && next_stayed[j]) continue;
       const bool one_stayed = last_stayed[i] || next_stayed[j];
       if (one_stayed && distance(last.box, next.box) > kFarthest * side_of(last)) continue;
+      if (!one_stayed && movers_of(last).is_crowd()) continue;
       add_way(last, before, next, after);
     }
   }
+  for (const auto &[kind, all] : movers)
+    if (all.is_crowd()) add_way(all.whole, before, all.whole, after);
 }
 
 bool Plan::stayed(const Finding &last, const Finding &next) const {

@@ -248,8 +248,8 @@ void install_properties(GObjectClass *object_class) {
    * GstMoondreamRedact:shape:
    *
    * Whether objects and points are redacted as rectangles or as the ellipses that touch the
-   * middles of their sides. An ellipse leaves the corners of the box as they are. Zones are always
-   * rectangles.
+   * middles of their sides. An ellipse leaves the corners of the box as they are. Zones, and ways
+   * between two results, are always rectangles.
    *
    * Since: 0.1
    */

@@ -91,6 +91,18 @@ TEST(RedactPlan, TheWayBetweenTwoResultsIsCovered) {
             (std::vector<Region>{{0, 0, 20, 20}}));
 }
 
+// The corners of an ellipse are where a thing on a diagonal begins and ends.
+TEST(RedactPlan, AWayIsARectangle) {
+  Settings settings;
+  settings.shape = Shape::kEllipse;
+  const Findings first = seen(1, {0, 0, 0.1, 0.1}), second = seen(2, {0.5, 0.5, 0.6, 0.6});
+  const Sighting before{&first, 0}, after{&second, 0};
+  Plan plan(settings, 100, 100);
+  plan.add_ways({&before, 1}, {&after, 1}, false);
+  ASSERT_EQ(plan.regions().size(), 1u);
+  EXPECT_EQ(plan.regions()[0].region.shape, Shape::kRectangle);
+}
+
 // A small thing crosses the frame between two results: the tracker takes it for two.
 TEST(RedactPlan, ObjectsFarApartMayBeTheSameIfNeitherStayed) {
   EXPECT_EQ(way({seen(1, {0, 0, 0.1, 0.1}, 1)}, {seen(2, {0.8, 0.8, 0.9, 0.9}, 2)}),
@@ -121,6 +133,20 @@ TEST(RedactPlan, ThoseThatMayHaveCrossedAreCoveredBothWays) {
     // Halfway from (0, 0) to (15, 15).
     for (int i = 8; i < 18; ++i) EXPECT_TRUE(covers(regions, i, i)) << i << ", id " << id;
   }
+}
+
+// Each of a crowd that moved may be any: thousands of pairs are one region, of which nothing is
+// left either.
+TEST(RedactPlan, ACrowdThatMovedIsOneRegion) {
+  std::vector<std::pair<Box, guint>> crowd, later;
+  for (guint i = 0; i < 60; ++i) {
+    const double x = 0.1 + 0.06 * (i % 10), y = 0.1 + 0.1 * (i / 10);
+    crowd.push_back({{x, y, x + 0.04, y + 0.04}, i + 1});
+    later.push_back({{x + 0.15, y, x + 0.19, y + 0.04}, i + 101});
+  }
+  const auto regions = way({seen_all(1, crowd)}, {seen_all(2, later)});
+  ASSERT_EQ(regions.size(), 1u);
+  EXPECT_EQ(regions[0], (Region{10, 10, 83, 64}));
 }
 
 // One result of several may miss an object.
