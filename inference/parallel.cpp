@@ -97,14 +97,14 @@ class Helpers {
 
   // Until close(), helpers come to it.
   void open(Loop &loop) {
-    int sleeping;
+    int wanted;
     {
       const std::lock_guard lock(mutex_);
       loops_.push_back(&loop);
       opened_.fetch_add(1, std::memory_order_relaxed);
-      sleeping = sleeping_;
+      wanted = std::min(loop.room, sleeping_);
     }
-    for (int i = std::min(loop.room, sleeping); i > 0; --i) wake_.notify_one();
+    for (; wanted > 0; --wanted) wake_.notify_one();
   }
 
   // Waits for those that are at it. Nobody takes a part of it afterwards.
