@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include "filter_harness.h"
 #include "known_clip.h"
@@ -114,24 +115,56 @@ TEST(MoondreamFilterIds, AreNewAfterAFlushAndInAnotherSegmentAndNeverGivenAgain)
 
 // Two workers finish in any order; ids are as if they did not.
 TEST(MoondreamFilterIds, AreTheSameInWhateverOrderSamplesFinish) {
-  const KnownClip clip = one_mover(1);
+  constexpr int kPairs = 8;
+  // In each frame there is one thing more, and the model names the newest first.
+  const KnownClip clip{[](int frame) {
+    MovingScene scene;
+    for (int i = 0; i <= frame; ++i) {
+      scene.patches.push_back({.x = 5.0 + i % 4 * 80,
+                               .y = 10.0 + i / 4 * 42,
+                               .width = 50,
+                               .height = 30,
+                               .seed = static_cast<unsigned>(i + 2)});
+    }
+    return scene;
+  }};
   MockModel model;
   Gate second;
-  model.on_batch([clip, second](std::span<const Job> jobs) mutable {
-    std::vector<Outcome> outcomes;
-    for (const Job &job : jobs) {
-      if (KnownClip::number(*job.image) == 1) second.open();
-      outcomes.push_back(clip.model()(job));
+  model.always([clip, second](const Job &job) -> Outcome {
+    const int number = KnownClip::number(*job.image);
+    // The first of a pair ends when the second has ended.
+    if (number % 2 == 0) {
+      EXPECT_TRUE(second.wait(static_cast<std::size_t>(number / 2 + 1)));
     }
-    return outcomes;
+    std::vector<ScoredBox> boxes = clip.truth(number);
+    std::reverse(boxes.begin(), boxes.end());
+    Result result;
+    result.prompts.push_back(DetectResult{boxes});
+    return result;
   });
-  FilterHarness filter(with(kSync, {{"sample-rate", "0/1"}, {"max-pending", "4"}}), kClipCaps);
-  for (int i = 0; i < 20; ++i) ASSERT_EQ(filter.push(clip_frame(clip, i)), GST_FLOW_OK);
-  for (guint64 i = 0; i < 20; ++i) {
-    const FrameAnalysis analysis = filter.pull_analysis();
-    EXPECT_EQ(analysis.serial, i + 1);
-    ASSERT_EQ(analysis.objects.size(), 1u);
-    EXPECT_EQ(analysis.objects[0].id, 1u);
+  FilterHarness filter(with(kSync, {{"sample-rate", "0/1"}, {"workers", "2"}}), kClipCaps);
+  for (int pair = 0; pair < kPairs; ++pair) {
+    const int first = 2 * pair;
+    ASSERT_EQ(filter.push(clip_frame(clip, first)), GST_FLOW_OK);
+    // Not before, or they might be looked at together.
+    ASSERT_TRUE(model.started().wait(static_cast<std::size_t>(first + 1)));
+    ASSERT_EQ(filter.push(clip_frame(clip, first + 1)), GST_FLOW_OK);
+    const auto finished = static_cast<guint64>(first + 1);
+    const auto deadline = std::chrono::steady_clock::now() + kTestPatience;
+    while (filter.stat("results") < finished && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_EQ(filter.stat("results"), finished) << "the second of the pair";
+    EXPECT_EQ(gst_harness_buffers_received(filter.get()), static_cast<guint>(first));
+    second.open();
+    for (int frame = first; frame < first + 2; ++frame) {
+      const FrameAnalysis analysis = filter.pull_analysis();
+      EXPECT_EQ(analysis.serial, static_cast<guint64>(frame + 1));
+      ASSERT_EQ(analysis.objects.size(), static_cast<std::size_t>(frame + 1));
+      for (std::size_t i = 0; i < analysis.objects.size(); ++i) {
+        EXPECT_EQ(analysis.objects[i].id, analysis.objects.size() - i) << "frame " << frame;
+      }
+    }
   }
 }
 
