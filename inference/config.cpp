@@ -304,8 +304,8 @@ bool names_prompts(const std::filesystem::path &path) {
     const auto found = object.is_object() ? object.find(key) : object.end();
     return found == object.end() ? json() : *found;
   };
-  const json tokenizer =
-      inside(document.contains("config") ? inside(document, "config") : document, "tokenizer");
+  const json wrapped = inside(document, "config");
+  const json tokenizer = inside(wrapped.is_null() ? document : wrapped, "tokenizer");
   return !inside(tokenizer, "release").is_null() || !inside(tokenizer, "templates").is_null();
 }
 

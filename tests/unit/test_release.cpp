@@ -136,6 +136,7 @@ TEST(Release, ConfigMayNameIt) {
   EXPECT_TRUE(names(R"({"tokenizer": {"release": "2025-06-21"}})"));
   EXPECT_TRUE(names(R"({"config": {"tokenizer": {"templates": {}}}})"));
   EXPECT_FALSE(names(R"({"config": {}, "model_type": "moondream1"})"));
+  EXPECT_TRUE(names(R"({"config": null, "tokenizer": {"release": "2025-06-21"}})"));
   EXPECT_FALSE(names_prompts(dir / "gone.json"));
 }
 
