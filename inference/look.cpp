@@ -10,6 +10,7 @@
 
 #include "caught_error.h"
 #include "crop_memory.h"
+#include "gaze.h"
 #include "grid.h"
 
 namespace moondream {
@@ -21,6 +22,12 @@ constexpr double kEyeLine = 0.4;
 bool looks_for_objects(const Prompt &prompt) {
   return std::holds_alternative<DetectPrompt>(prompt) ||
          std::holds_alternative<PointPrompt>(prompt);
+}
+
+// The face whose gaze the prompt asks for, or null.
+const Box *face_of(const Prompt &prompt) {
+  const auto *gaze = std::get_if<GazePrompt>(&prompt);
+  return gaze && gaze->face ? &*gaze->face : nullptr;
 }
 
 // The generation that a prompt begins with: faces are found before their gazes.
@@ -81,7 +88,8 @@ class Course {
 
   void begin(const Model &model);
   void recall();
-  std::size_t places_of(const Prompt &prompt) const;
+  // How many generations a prompt begins with.
+  std::size_t generations_of(const Prompt &prompt) const;
   Generation generation(SinglePrompt prompt, std::size_t place) const;
   PromptResult joined(const Prompt &prompt, std::span<const PromptResult> found) const;
   CropMemory *memory() const { return static_cast<CropMemory *>(job_.memory); }
@@ -169,8 +177,9 @@ void Course::take_pictures(std::span<Picture> pictures,
   });
 }
 
-std::size_t Course::places_of(const Prompt &prompt) const {
-  return looks_for_objects(prompt) && cut_ ? cut_->places().size() : 1;
+std::size_t Course::generations_of(const Prompt &prompt) const {
+  if (face_of(prompt)) return 2 * kGazeLooks;
+  return looks_for_objects(prompt) && cut_ ? cut_->parts().size() : 1;
 }
 
 Generation Course::generation(SinglePrompt prompt, std::size_t place) const {
@@ -180,7 +189,16 @@ Generation Course::generation(SinglePrompt prompt, std::size_t place) const {
 
 void Course::append_generations(std::vector<Generation> &all) const {
   for (const Prompt &prompt : job_.request->prompts) {
-    for (std::size_t place = 0; place < places_of(prompt); ++place) {
+    if (const Box *face = face_of(prompt)) {
+      const bool forced = std::get<GazePrompt>(prompt).force_detect;
+      const std::vector<Point> eyes = gaze_eyes(*face, job_.request->settings.seed);
+      for (std::size_t i = 0; i < eyes.size(); ++i) {
+        const std::size_t place = i < kGazeLooks ? 0 : cut_->parts().size();
+        all.push_back(generation(GazePrompt{eyes[i], forced, {}}, place));
+      }
+      continue;
+    }
+    for (std::size_t place = 0; place < generations_of(prompt); ++place) {
       all.push_back(generation(first_generation(prompt), place));
     }
   }
@@ -196,9 +214,9 @@ void Course::take_results(std::span<std::variant<PromptResult, Error>> results) 
     }
     std::span<const PromptResult> left = found;
     for (const Prompt &prompt : job_.request->prompts) {
-      const std::size_t places = places_of(prompt);
-      results_.push_back(joined(prompt, left.first(places)));
-      left = left.subspan(places);
+      const std::size_t count = generations_of(prompt);
+      results_.push_back(joined(prompt, left.first(count)));
+      left = left.subspan(count);
     }
   });
 }
@@ -211,16 +229,24 @@ PromptResult Course::joined(const Prompt &prompt, std::span<const PromptResult> 
     }
     return faces;
   }
+  if (face_of(prompt)) {
+    std::vector<Point> gazes;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const auto &gaze = std::get<GazeResult>(found[i]).gaze;
+      if (gaze) gazes.push_back(i < kGazeLooks ? *gaze : mirrored(*gaze));
+    }
+    return GazeResult{mean_gaze(gazes)};
+  }
   if (found.size() == 1) return found[0];
   const int most = job_.request->settings.max_objects;
   if (std::holds_alternative<DetectPrompt>(prompt)) {
     std::vector<std::vector<ScoredBox>> boxes;
     for (const PromptResult &one : found) boxes.push_back(std::get<DetectResult>(one).objects);
-    return DetectResult{merge_boxes(cut_->places(), boxes, most)};
+    return DetectResult{merge_boxes(cut_->parts(), boxes, most)};
   }
   std::vector<std::vector<ScoredPoint>> points;
   for (const PromptResult &one : found) points.push_back(std::get<PointResult>(one).points);
-  return PointResult{merge_points(cut_->places(), points, most)};
+  return PointResult{merge_points(cut_->parts(), points, most)};
 }
 
 void Course::append_gazes(std::vector<Generation> &all) const {
@@ -298,6 +324,11 @@ CutPicture::CutPicture(const Model &model, const Request &request, const Image &
     const std::uint8_t *corner = whole.data + part.y * whole.stride + std::ptrdiff_t{3} * part.x;
     places_.push_back(part.place);
     crops_.push_back(model.crop({corner, part.width, part.height, whole.stride}));
+  }
+  parts_ = places_.size();
+  if (std::ranges::any_of(request.prompts, [](const Prompt &prompt) { return face_of(prompt); })) {
+    places_.push_back({1, 0, 0, 1});
+    crops_.push_back(model.crop(mirrored(image.view()).view()));
   }
 }
 

@@ -13,7 +13,7 @@
 namespace moondream {
 
 // A request's picture as the model sees it: whole and, if a prompt of it looks for objects, the
-// parts of its grid.
+// parts of its grid; mirrored, if a prompt asks for the gaze of a face.
 class CutPicture : public Preparation {
  public:
   // Throws Error{kSettings}: the picture has no pixels, or a side of the grid is out of its range.
@@ -21,13 +21,16 @@ class CutPicture : public Preparation {
 
   std::uint64_t bytes() const override;
 
-  // In the order of parts_of().
+  // In the order of parts_of(), and last the mirrored picture, whose place is from 1 to 0.
   const std::vector<Box> &places() const { return places_; }
-  const std::vector<Crops> &crops() const { return crops_; }
+  const std::vector<Crops> &crops() const { return crops_; }  // as many
+  // The places without the mirrored picture.
+  std::span<const Box> parts() const { return std::span(places_).first(parts_); }
 
  private:
   std::vector<Box> places_;
-  std::vector<Crops> crops_;  // as many
+  std::vector<Crops> crops_;
+  std::size_t parts_ = 0;
 };
 
 // As Backend::run(). Preparations are CutPictures, memories are CropMemories.

@@ -16,6 +16,13 @@ void check_request(const Request &request) {
   if (!(request.change_threshold >= 0 && request.change_threshold <= 1)) {
     refuse("change_threshold = " + std::to_string(request.change_threshold) + " is not in [0, 1]");
   }
+  for (const Prompt &prompt : request.prompts) {
+    const auto *gaze = std::get_if<GazePrompt>(&prompt);
+    if (!gaze || !gaze->face) continue;
+    const Box &face = *gaze->face;
+    if (face.x_min <= face.x_max && face.y_min <= face.y_max) continue;
+    refuse("the face of a gaze prompt ends before it begins");
+  }
   if (request.image) return check_image(*request.image);
   if (request.make_image) return;
   for (const Prompt &prompt : request.prompts) {

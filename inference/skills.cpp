@@ -231,6 +231,7 @@ Task<PromptResult> Skills::point(const PointPrompt &prompt, const GenerationSett
 // Port of _detect_gaze. The prompt is text in every generation of the model.
 Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) const {
   require_region();
+  require(!prompt.face, "a single generation looks from a point, not from a face");
   at::Tensor embeddings =
       at::cat({embed_text("\n\nPoint:"), region_.encode_coordinate(prompt.eye.x),
                region_.encode_coordinate(prompt.eye.y), embed_text(" gaze\n\n")});

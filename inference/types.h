@@ -98,10 +98,13 @@ struct PointPrompt {
   bool operator==(const PointPrompt &) const = default;
 };
 
-// Where the person whose eyes are at `eye` looks.
+// Where the person whose eyes are at `eye` looks, or whose face is `face`: then it is the mean of
+// twenty looks from points of the face, drawn by the settings' seed, half of them in the mirrored
+// picture, which is encoded, too. A face needs x_min <= x_max and y_min <= y_max.
 struct GazePrompt {
   Point eye;
   bool force_detect = false;  // answer even if the model thinks the gaze leaves the picture
+  std::optional<Box> face;
 
   bool operator==(const GazePrompt &) const = default;
 };

@@ -52,6 +52,12 @@ TEST_F(EngineRequests, WithoutPromptsOrCallbackOrWithABrokenImageAreRefused) {
     request.image = std::make_shared<Image>(image);
     EXPECT_NE(refusal(request, inbox.callback()).find("RGB pixels cannot have"), std::string::npos);
   }
+  for (const Box &face : {Box{0.5, 0.1, 0.4, 0.2}, Box{0.1, 0.3, 0.4, 0.2},
+                          Box{std::numeric_limits<double>::quiet_NaN(), 0, 1, 1}}) {
+    EXPECT_NE(refusal(about_image({GazePrompt{{}, false, face}}), inbox.callback())
+                  .find("ends before it begins"),
+              std::string::npos);
+  }
   for (const Grid grid : {Grid{0, 1}, Grid{1, 0}, Grid{-3, 2}}) {
     Request request = query("?");
     request.grid = grid;

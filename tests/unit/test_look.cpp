@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "crop_memory.h"
+#include "gaze.h"
 #include "grid.h"
 #include "test_support.h"
 
@@ -428,6 +429,35 @@ TEST(LookFaces, EachFaceFoundHasTheGazeThatItsEyesHaveAlone) {
     const Result alone = result_of(request(image, {GazePrompt{eyes, false}}));
     EXPECT_EQ(faces[i].gaze, std::get<GazeResult>(alone.prompts[0]).gaze);
   }
+}
+
+// Twenty looks one by one, half of them at a picture that was mirrored before.
+TEST(LookFaces, AFacesGazeIsTheMeanOfManyLooksAtThePictureAndItsMirrorImage) {
+  const auto image = noise(400, 300);
+  const auto mirror = std::make_shared<Image>(mirrored(image->view()));
+  const Box face{0.2, 0.1, 0.5, 0.6};
+  Request asked = request(image, {GazePrompt{{}, true, face}, DetectPrompt{"face"}});
+  asked.settings.seed = 5;
+  asked.grid = {2, 1};
+  const auto found = std::get<GazeResult>(result_of(asked).prompts[0]).gaze;
+
+  std::vector<Prompt> looks[2];
+  const std::vector<Point> eyes = gaze_eyes(face, 5);
+  for (std::size_t i = 0; i < eyes.size(); ++i) {
+    looks[i / kGazeLooks].push_back(GazePrompt{eyes[i], true, {}});
+  }
+  std::vector<Point> gazes;
+  for (const bool is_mirrored : {false, true}) {
+    const Result result = result_of(request(is_mirrored ? mirror : image, looks[is_mirrored]));
+    for (const PromptResult &one : result.prompts) {
+      const Point gaze = std::get<GazeResult>(one).gaze.value();
+      gazes.push_back(is_mirrored ? mirrored(gaze) : gaze);
+    }
+  }
+  const auto expected = mean_gaze(gazes);
+  ASSERT_TRUE(found && expected);
+  EXPECT_DOUBLE_EQ(found->x, expected->x);
+  EXPECT_DOUBLE_EQ(found->y, expected->y);
 }
 
 TEST(LookFaces, AModelThatCannotDetectSaysSo) {
