@@ -1,6 +1,8 @@
 #include "frame_rows.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 
 #include "mapped_frame.h"
@@ -193,8 +195,9 @@ void FrameRows::pack(int x, int y, int width, const void *line) const {
 }
 
 void FrameRows::pack_palette(int y, int width, const void *line) const {
-  // 256 colours in the byte order of the machine, A the highest byte.
-  const auto *palette = static_cast<const std::uint32_t *>(frame_->data[1]);
+  // 256 colours in the byte order of the machine, A the highest byte, behind any number of indices.
+  std::array<std::uint32_t, 256> palette;
+  std::memcpy(palette.data(), frame_->data[1], sizeof palette);
   auto *indices = static_cast<guint8 *>(frame_->data[0]) +
                   static_cast<std::ptrdiff_t>(y) * frame_->info.stride[0];
   const auto *pixel = static_cast<const guint8 *>(line);
@@ -206,7 +209,7 @@ void FrameRows::pack_palette(int y, int width, const void *line) const {
                                  std::uint32_t{pixel[2]} << 8 | pixel[3];
     if (wanted == palette[indices[x]]) continue;
     if (nearest < 0 || wanted != last) {
-      nearest = nearest_colour(palette, wanted);
+      nearest = nearest_colour(palette.data(), wanted);
       last = wanted;
     }
     indices[x] = static_cast<guint8>(nearest);
