@@ -32,6 +32,18 @@ struct Request {
   // of another size than its pixels, is one too. It is not told of a cancel.
   std::function<std::shared_ptr<const Image>()> make_image;
   std::vector<Prompt> prompts;  // at least one
+  // Called with each piece of the captions, answers and reasonings as soon as it is certain; empty:
+  // nobody listens. The pieces of one text come in order and are, in a row, exactly the text of
+  // the result; prompts are answered together, so that theirs mix. A result that is reused, or
+  // otherwise known at once, comes as one piece for each text.
+  //
+  // It is called on the thread of the engine that runs the request, never twice at a time, and
+  // before the callback with the result. The requests of the same batch wait until it returns: who
+  // has much to do hands the text on. It may submit, cancel and release what the callback may. If
+  // another thread cancels the request, one call may still run or be about to; none follows. What
+  // it throws becomes the request's outcome, as an Error, and it is not called again. It must own
+  // what it uses, and is destroyed with the request.
+  std::function<void(TextPiece piece)> on_text;
   GenerationSettings settings;
   Grid grid;  // where detect and point prompts look for small objects, too
   // [0, 1]: a crop of the picture that differs from the stream's last encoded one by no more than
@@ -102,9 +114,9 @@ class Backend {
     return nullptr;
   }
 
-  // Runs the jobs as one batch and returns one outcome for each, in order. A job that fails or is
-  // cancelled does not disturb the others. Throws only what concerns the batch as a whole; what is
-  // no Error becomes Error{kNoMemory} (std::bad_alloc) or Error{kFailed}.
+  // Runs the jobs as one batch, calls their on_text, and returns one outcome for each, in order. A
+  // job that fails or is cancelled does not disturb the others. Throws only what concerns the batch
+  // as a whole; what is no Error becomes Error{kNoMemory} (std::bad_alloc) or Error{kFailed}.
   // threads: >= 1, of the CPU, that this call may keep busy; other calls have theirs.
   virtual std::vector<Outcome> run(std::span<const Job> jobs, int threads) = 0;
 };

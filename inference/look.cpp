@@ -12,6 +12,7 @@
 #include "crop_memory.h"
 #include "gaze.h"
 #include "grid.h"
+#include "request_rules.h"
 
 namespace moondream {
 namespace {
@@ -69,7 +70,7 @@ class Course {
   void append_pictures(std::vector<Picture> &all) const;
   void take_pictures(std::span<Picture> pictures,
                      std::span<const std::shared_ptr<const EncodedImage>> encoded);
-  void append_generations(std::vector<Generation> &all) const;
+  void append_generations(std::vector<Generation> &all);
   void take_results(std::span<std::variant<PromptResult, Error>> results);
   void append_gazes(std::vector<Generation> &all) const;
   void take_gazes(std::span<std::variant<PromptResult, Error>> results);
@@ -88,6 +89,8 @@ class Course {
 
   void begin(const Model &model);
   void recall();
+  // Gives the listener a piece of a text. Once that threw, it is what every further call throws.
+  void pass_on(TextPiece piece);
   // How many generations a prompt begins with.
   std::size_t generations_of(const Prompt &prompt) const;
   Generation generation(SinglePrompt prompt, std::size_t place) const;
@@ -101,6 +104,7 @@ class Course {
   Effort effort_;
   std::vector<std::shared_ptr<const EncodedImage>> images_;
   std::vector<PromptResult> results_;
+  std::optional<Error> unheard_;  // what the listener threw
   std::optional<Outcome> outcome_;
 };
 
@@ -143,7 +147,21 @@ void Course::recall() {
   }
   if (same && job_.request->reuse_result && last->answer && last->answer->answers(*job_.request)) {
     effort_.reused = true;
+    if (job_.request->on_text) {
+      for (TextPiece &text : whole_texts(last->answer->results)) pass_on(std::move(text));
+    }
     outcome_ = Result{last->answer->results, effort_};
+  }
+}
+
+void Course::pass_on(TextPiece piece) {
+  if (unheard_) throw *unheard_;
+  if (job_.cancelled.stop_requested()) return;
+  try {
+    job_.request->on_text(std::move(piece));
+  } catch (...) {
+    unheard_ = caught_error("passing on a text");
+    throw *unheard_;
   }
 }
 
@@ -183,12 +201,17 @@ std::size_t Course::generations_of(const Prompt &prompt) const {
 }
 
 Generation Course::generation(SinglePrompt prompt, std::size_t place) const {
-  return {images_.empty() ? nullptr : images_[place], std::move(prompt), job_.request->settings,
-          job_.cancelled};
+  return {images_.empty() ? nullptr : images_[place],
+          std::move(prompt),
+          job_.request->settings,
+          job_.cancelled,
+          {}};
 }
 
-void Course::append_generations(std::vector<Generation> &all) const {
-  for (const Prompt &prompt : job_.request->prompts) {
+void Course::append_generations(std::vector<Generation> &all) {
+  const auto &prompts = job_.request->prompts;
+  for (std::size_t p = 0; p < prompts.size(); ++p) {
+    const Prompt &prompt = prompts[p];
     if (const Box *face = face_of(prompt)) {
       const bool forced = std::get<GazePrompt>(prompt).force_detect;
       const std::vector<Point> eyes = gaze_eyes(*face, job_.request->settings.seed);
@@ -200,6 +223,10 @@ void Course::append_generations(std::vector<Generation> &all) const {
     }
     for (std::size_t place = 0; place < generations_of(prompt); ++place) {
       all.push_back(generation(first_generation(prompt), place));
+      if (!job_.request->on_text) continue;
+      all.back().listener = [this, p](std::string piece, bool reasoning) {
+        pass_on({p, reasoning, std::move(piece)});
+      };
     }
   }
 }
@@ -351,7 +378,7 @@ std::vector<Outcome> look(const Model &model, std::span<const Job> jobs) {
       });
   const auto generate = [&](std::span<const Generation> all) { return model.generate(all); };
   together<Generation>(
-      courses, [](const Course &course, auto &all) { course.append_generations(all); }, generate,
+      courses, [](Course &course, auto &all) { course.append_generations(all); }, generate,
       [](Course &course, auto, auto results) { course.take_results(results); });
   together<Generation>(
       courses, [](const Course &course, auto &all) { course.append_gazes(all); }, generate,

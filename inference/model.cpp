@@ -227,7 +227,8 @@ std::vector<std::variant<PromptResult, Error>> Model::generate(
         impl_->text, generation.image ? &generation.image->cache() : nullptr, generation.cancelled,
         trace, owned.size()));
     sequences.push_back(owned.back().get());
-    tasks.push_back(impl_->skills.run(generation.prompt, generation.settings, *sequences.back()));
+    tasks.push_back(impl_->skills.run(generation.prompt, generation.settings, generation.listener,
+                                      *sequences.back()));
   }
   return impl_->decoder.run(tasks, sequences);
 } catch (...) {

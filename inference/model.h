@@ -11,6 +11,7 @@
 
 #include "image_crops.h"
 #include "lora.h"
+#include "text_stream.h"
 #include "trace.h"
 #include "types.h"
 
@@ -53,6 +54,7 @@ struct Generation {
   SinglePrompt prompt;
   GenerationSettings settings;
   std::stop_token cancelled;
+  TextListener listener;  // of its texts; called on the thread that generates
 };
 
 // Immutable after loading; nothing is kept between calls. Thread-safety: const methods are safe.

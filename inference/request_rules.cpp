@@ -56,4 +56,19 @@ std::string mistake(const Result &result, const Request &request) {
   return {};
 }
 
+std::vector<TextPiece> whole_texts(const std::vector<PromptResult> &results) {
+  std::vector<TextPiece> pieces;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const auto add = [&](const std::string &text, bool reasoning) {
+      if (!text.empty()) pieces.push_back({i, reasoning, text});
+    };
+    if (const auto *caption = std::get_if<CaptionResult>(&results[i])) add(caption->text, false);
+    if (const auto *query = std::get_if<QueryResult>(&results[i])) {
+      if (query->reasoning) add(query->reasoning->text, true);
+      add(query->answer, false);
+    }
+  }
+  return pieces;
+}
+
 }  // namespace moondream

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "backend.h"
 
@@ -14,5 +15,9 @@ void check_image(const Image &image);
 
 // What is wrong with a backend's result, as text; empty if nothing is. Thread-safety: safe.
 std::string mistake(const Result &result, const Request &request);
+
+// What Request::on_text is called with for results that are known at once: each text that is not
+// empty as one piece. Thread-safety: safe.
+std::vector<TextPiece> whole_texts(const std::vector<PromptResult> &results);
 
 }  // namespace moondream

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
-#include <string_view>
 #include <utility>
 
 #include "sampler.h"
+#include "utf8.h"
 
 namespace moondream {
 namespace {
@@ -24,10 +24,9 @@ void append(std::vector<std::int64_t> &ids, const TokenIds &more) {
   ids.insert(ids.end(), more.begin(), more.end());
 }
 
-std::size_t code_points(const std::string &utf8) {
-  std::size_t count = 0;
-  for (const char byte : utf8) count += (byte & 0xC0) != 0x80;
-  return count;
+// Tells of a piece of text, if there is one.
+void tell(const TextListener &listener, std::string piece, bool reasoning) {
+  if (listener && !piece.empty()) listener(std::move(piece), reasoning);
 }
 
 Error missing(const char *what) {
@@ -79,38 +78,29 @@ bool Skills::ends_text(std::int64_t token) const {
          std::ranges::find(config_.stop_ids, token) != config_.stop_ids.end();
 }
 
-std::string Skills::text_of(std::vector<int> ids) const {
-  std::erase_if(ids, [&](int id) { return !tokenizer_.contains(id); });
-  std::string text = tokenizer_.decode(ids);
-  if (!config_.strip_text) return text;
-  constexpr std::string_view kSpace = " \t\n\v\f\r";
-  text.erase(0, std::min(text.find_first_not_of(kSpace), text.size()));
-  text.erase(text.find_last_not_of(kSpace) + 1);
-  return text;
-}
-
 void Skills::require_region() const {
   require(region_.exists(), "this model knows no places, only words");
 }
 
 Task<PromptResult> Skills::run(const SinglePrompt &prompt, const GenerationSettings &settings,
-                               Sequence &sequence) const {
+                               const TextListener &listener, Sequence &sequence) const {
   validate(settings);
-  Task<PromptResult> task = dispatch(prompt, settings, sequence);
+  Task<PromptResult> task = dispatch(prompt, settings, listener, sequence);
   co_return co_await task;
 }
 
 Task<PromptResult> Skills::dispatch(const SinglePrompt &prompt, const GenerationSettings &settings,
-                                    Sequence &sequence) const {
+                                    const TextListener &listener, Sequence &sequence) const {
   struct Dispatch {
     const Skills &skills;
     const GenerationSettings &settings;
+    const TextListener &listener;
     Sequence &sequence;
     Task<PromptResult> operator()(const CaptionPrompt &p) const {
-      return skills.caption(p, settings, sequence);
+      return skills.caption(p, settings, listener, sequence);
     }
     Task<PromptResult> operator()(const QueryPrompt &p) const {
-      return skills.query(p, settings, sequence);
+      return skills.query(p, settings, listener, sequence);
     }
     Task<PromptResult> operator()(const DetectPrompt &p) const {
       return skills.detect(p, settings, sequence);
@@ -120,7 +110,7 @@ Task<PromptResult> Skills::dispatch(const SinglePrompt &prompt, const Generation
     }
     Task<PromptResult> operator()(const GazePrompt &p) const { return skills.gaze(p, sequence); }
   };
-  return std::visit(Dispatch{*this, settings, sequence}, prompt);
+  return std::visit(Dispatch{*this, settings, listener, sequence}, prompt);
 }
 
 at::Tensor Skills::embed_text(const std::string &text) const {
@@ -159,7 +149,7 @@ at::Tensor Skills::object_prompt(const std::optional<AffixTemplate> &affixes,
 }
 
 Task<PromptResult> Skills::caption(CaptionPrompt prompt, const GenerationSettings &settings,
-                                   Sequence &sequence) const {
+                                   const TextListener &listener, Sequence &sequence) const {
   if (!config_.templates.caption) throw untrained("captions");
   const CaptionTemplates &lengths = *config_.templates.caption;
   const TokenIds &ids = prompt.length == CaptionLength::kShort    ? lengths.short_form
@@ -168,12 +158,12 @@ Task<PromptResult> Skills::caption(CaptionPrompt prompt, const GenerationSetting
   if (ids.empty()) throw untrained("captions of this length");
   at::Tensor embeddings = text_.embed(ids);
   // In a statement of its own: GCC 12 destroys what is awaited inside an initialiser twice.
-  std::string text = co_await generate_answer(std::move(embeddings), settings, sequence);
+  std::string text = co_await generate_answer(std::move(embeddings), settings, listener, sequence);
   co_return CaptionResult{std::move(text)};
 }
 
 Task<PromptResult> Skills::query(const QueryPrompt &prompt, const GenerationSettings &settings,
-                                 Sequence &sequence) const {
+                                 const TextListener &listener, Sequence &sequence) const {
   if (!config_.templates.query) throw untrained("questions");
   if (prompt.question.empty()) throw missing("question");
   if (prompt.reasoning && config_.thinking_id == kNoId) throw untrained("reasoning");
@@ -197,10 +187,11 @@ Task<PromptResult> Skills::query(const QueryPrompt &prompt, const GenerationSett
 
   QueryResult result;
   if (prompt.reasoning) {
-    result.reasoning = co_await generate_reasoning(std::move(embeddings), settings, sequence);
+    result.reasoning =
+        co_await generate_reasoning(std::move(embeddings), settings, listener, sequence);
     embeddings = text_.embed(affixes.suffix);
   }
-  result.answer = co_await generate_answer(std::move(embeddings), settings, sequence);
+  result.answer = co_await generate_answer(std::move(embeddings), settings, listener, sequence);
   co_return result;
 }
 
@@ -245,33 +236,48 @@ Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) co
 // Port of _generate_answer. The reference runs the text model once more after the last token that
 // fits max_tokens, and looks at nothing of it: that step is left out.
 Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSettings &settings,
-                                          Sequence &sequence) const {
+                                          const TextListener &listener, Sequence &sequence) const {
   Sampler sample(settings);
+  TextStream text(tokenizer_, config_.strip_text);
   co_await sequence.advance(std::move(prompt));
   at::Tensor logits = co_await sequence.logits();
-  std::vector<int> ids;
-  while (true) {
+  for (int generated = 1;; ++generated) {
     forbid_unspoken(logits);
     const std::int64_t token = sample(logits);
     sequence.observe("token", token);
     if (ends_text(token)) break;
-    ids.push_back(static_cast<int>(token));
-    if (std::cmp_equal(ids.size(), settings.max_tokens) || sequence.room() == 0) break;
+    tell(listener, text.add(static_cast<int>(token)), false);
+    if (generated == settings.max_tokens || sequence.room() == 0) break;
     co_await sequence.advance(text_.embed({&token, 1}));
     logits = co_await sequence.logits();
     if (config_.answer_id != kNoId) logits[config_.answer_id].fill_(kNever);
   }
-  co_return text_of(std::move(ids));
+  tell(listener, text.end(), false);
+  co_return text.text();
 }
 
 // Port of _generate_reasoning.
 Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSettings &settings,
-                                           Sequence &sequence) const {
-  struct Chunk {
-    std::vector<int> ids;
-    std::vector<double> coordinates;
+                                           const TextListener &listener, Sequence &sequence) const {
+  Reasoning reasoning;
+  // The text is that of chunks, each of which may have places of its own.
+  TextStream chunk(tokenizer_, config_.strip_text);
+  std::vector<double> coordinates;
+  const auto end_chunk = [&] {
+    tell(listener, chunk.end(), true);
+    const std::size_t start = code_points(reasoning.text);
+    reasoning.text += chunk.text();
+    if (coordinates.size() > 1) {
+      Grounding grounding{start, code_points(reasoning.text), {}};
+      for (std::size_t i = 0; i + 1 < coordinates.size(); i += 2) {
+        grounding.points.push_back({coordinates[i], coordinates[i + 1]});
+      }
+      reasoning.grounding.push_back(std::move(grounding));
+    }
+    chunk = TextStream(tokenizer_, config_.strip_text);
+    coordinates.clear();
   };
-  std::vector<Chunk> chunks(1);
+
   Sampler sample(settings);
   co_await sequence.advance(std::move(prompt));
   at::Tensor logits = co_await sequence.logits();
@@ -283,16 +289,14 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
     if (token == config_.answer_id || generated == settings.max_tokens || sequence.room() <= 1) {
       break;
     }
-    if (token == config_.start_ground_points_id || token == config_.end_ground_id) {
-      chunks.emplace_back();
-    }
-    chunks.back().ids.push_back(static_cast<int>(token));
+    if (token == config_.start_ground_points_id || token == config_.end_ground_id) end_chunk();
+    tell(listener, chunk.add(static_cast<int>(token)), true);
     at::Tensor next;
     if (token == config_.coord_id) {
       const std::int64_t bin = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
       sequence.observe("bin", bin);
-      chunks.back().coordinates.push_back(region_.coordinate_of_bin(bin));
-      next = region_.encode_coordinate(chunks.back().coordinates.back());
+      coordinates.push_back(region_.coordinate_of_bin(bin));
+      next = region_.encode_coordinate(coordinates.back());
     } else {
       next = text_.embed({&token, 1});
     }
@@ -301,22 +305,7 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
     logits[config_.eos_id].fill_(kNever);
     if (config_.size_id != kNoId) logits[config_.size_id].fill_(kNever);
   }
-
-  Reasoning reasoning;
-  std::size_t start = 0;
-  for (const Chunk &chunk : chunks) {
-    const std::string text = text_of(chunk.ids);
-    const std::size_t end = start + code_points(text);
-    if (chunk.coordinates.size() > 1) {
-      Grounding grounding{start, end, {}};
-      for (std::size_t i = 0; i + 1 < chunk.coordinates.size(); i += 2) {
-        grounding.points.push_back({chunk.coordinates[i], chunk.coordinates[i + 1]});
-      }
-      reasoning.grounding.push_back(std::move(grounding));
-    }
-    reasoning.text += text;
-    start = end;
-  }
+  end_chunk();
   co_return reasoning;
 }
 

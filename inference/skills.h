@@ -7,6 +7,7 @@
 #include "region.h"
 #include "task.h"
 #include "text.h"
+#include "text_stream.h"
 #include "tokenizer.h"
 #include "types.h"
 
@@ -22,11 +23,12 @@ class Skills {
   Skills(const TokenizerConfig &config, const Tokenizer &tokenizer, const TextModel &text,
          const RegionModel &region);
 
-  // The task that answers `prompt` on `sequence`. All three must outlive the task.
+  // The task that answers `prompt` on `sequence` and tells `listener` of its texts. All four must
+  // outlive the task.
   // It throws Error{kSettings} where a setting is out of range or the prompt is empty, too long,
   // not for pictures that are missing, or asks for a skill that the model lacks.
   Task<PromptResult> run(const SinglePrompt &prompt, const GenerationSettings &settings,
-                         Sequence &sequence) const;
+                         const TextListener &listener, Sequence &sequence) const;
 
  private:
   // An object found, as fractions of the picture. The size is 0 for a point.
@@ -35,11 +37,11 @@ class Skills {
   };
 
   Task<PromptResult> dispatch(const SinglePrompt &prompt, const GenerationSettings &settings,
-                              Sequence &sequence) const;
+                              const TextListener &listener, Sequence &sequence) const;
   Task<PromptResult> caption(CaptionPrompt prompt, const GenerationSettings &settings,
-                             Sequence &sequence) const;
+                             const TextListener &listener, Sequence &sequence) const;
   Task<PromptResult> query(const QueryPrompt &prompt, const GenerationSettings &settings,
-                           Sequence &sequence) const;
+                           const TextListener &listener, Sequence &sequence) const;
   Task<PromptResult> detect(const DetectPrompt &prompt, const GenerationSettings &settings,
                             Sequence &sequence) const;
   Task<PromptResult> point(const PointPrompt &prompt, const GenerationSettings &settings,
@@ -50,15 +52,13 @@ class Skills {
   // tokenizer has tokens. logits: [V], changed.
   void forbid_unspoken(at::Tensor &logits) const;
   bool ends_text(std::int64_t token) const;
-  // The text of generated ids.
-  std::string text_of(std::vector<int> ids) const;
   void require_region() const;
 
   // prompt: embeddings [T, D].
   Task<std::string> generate_answer(at::Tensor prompt, const GenerationSettings &settings,
-                                    Sequence &sequence) const;
+                                    const TextListener &listener, Sequence &sequence) const;
   Task<Reasoning> generate_reasoning(at::Tensor prompt, const GenerationSettings &settings,
-                                     Sequence &sequence) const;
+                                     const TextListener &listener, Sequence &sequence) const;
   // forced: begin with an object even if the model sees none.
   Task<std::vector<Found>> generate_points(at::Tensor prompt, bool with_size, bool forced,
                                            int max_objects, Sequence &sequence) const;

@@ -192,6 +192,15 @@ struct FaceGazeResult {
 using PromptResult =
     std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult, FaceGazeResult>;
 
+// A part of a text that is being generated.
+struct TextPiece {
+  std::size_t prompt = 0;  // whose text it is: the index in the request's prompts
+  bool reasoning = false;  // of QueryResult::reasoning, which comes first; else of what is answered
+  std::string text;        // valid UTF-8, not empty, ends where a word or character does
+
+  bool operator==(const TextPiece &) const = default;
+};
+
 // ---- Models ----------------------------------------------------------------------------------
 
 // Number format of the weights. In kInt8 and kInt4 those of the text model's linear layers have 8

@@ -31,6 +31,11 @@ void append_code_point(std::string &text, char32_t code_point) {
   text.append(bytes, static_cast<std::size_t>(size));
 }
 
+std::size_t code_points(std::string_view text) {
+  const auto begins = [](char byte) { return (byte & 0xC0) != 0x80; };
+  return static_cast<std::size_t>(std::ranges::count_if(text, begins));
+}
+
 std::string to_valid_utf8(std::string_view text) {
   std::string valid;
   valid.reserve(text.size());

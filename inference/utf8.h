@@ -18,6 +18,9 @@ char32_t previous_code_point(std::string_view text, std::size_t &pos);
 // Appends `code_point`, a Unicode scalar value.
 void append_code_point(std::string &text, char32_t code_point);
 
+// How many code points `text` has, which is well-formed.
+std::size_t code_points(std::string_view text);
+
 // Returns `text` with each maximal ill-formed stretch replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);
 

@@ -9,6 +9,9 @@
 #include <limits>
 #include <mutex>
 
+#include "caught_error.h"
+#include "request_rules.h"
+
 namespace moondream {
 namespace {
 
@@ -57,6 +60,17 @@ bool cancelled_within(const Job &job, std::chrono::milliseconds delay) {
   std::unique_lock lock(mutex);
   never.wait_for(lock, job.cancelled, delay, [] { return false; });
   return job.cancelled.stop_requested();
+}
+
+// Each text of a result as one piece, to who listens.
+void pass_on_texts(const Request &request, Outcome &outcome) {
+  const Result *result = std::get_if<Result>(&outcome);
+  if (!result || !request.on_text) return;
+  try {
+    for (TextPiece &piece : whole_texts(result->prompts)) request.on_text(std::move(piece));
+  } catch (...) {
+    outcome = caught_error("passing on a text");
+  }
 }
 
 Error cancelled() { return Error(ErrorKind::kCancelled, "the mock noticed that it is cancelled"); }
@@ -249,7 +263,10 @@ class MockModel::MockBackend : public Backend {
     script_->started.add(jobs.size());
     if (batch) return batch(jobs);
     std::vector<Outcome> outcomes;
-    for (std::size_t i = 0; i < jobs.size(); ++i) outcomes.push_back(behaviours[i](jobs[i]));
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      outcomes.push_back(behaviours[i](jobs[i]));
+      pass_on_texts(*jobs[i].request, outcomes.back());
+    }
     return outcomes;
   }
 

@@ -22,7 +22,8 @@
 
 namespace moondream {
 
-// What the mock does with one job: returns its outcome, or throws.
+// What the mock does with one job: returns its outcome, or throws. Of a result, the request's
+// on_text is then given each text as one piece.
 using Behaviour = std::function<Outcome(const Job &job)>;
 
 // One result of the right kind for each prompt: the texts "a mock caption" and "mock answer: "
