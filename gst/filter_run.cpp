@@ -109,7 +109,7 @@ GstFlowReturn FilterRun::chain(BufferPtr buffer) {
     const GstFlowReturn flow = wait_for_downstream();
     if (flow != GST_FLOW_OK) return flow;
   }
-  QueuedFrame frame{.buffer = std::move(buffer),
+  QueuedFrame frame{.buffer = layout_.lay_out(std::move(buffer), *intake_.pictures()),
                     .sample = nullptr,
                     .settings = settings_->get(),
                     .width = intake_.pictures()->width(),
@@ -224,6 +224,11 @@ bool FilterRun::enqueue(EventPtr event) {
 
 bool FilterRun::drain() { return !is_sync() || queue_->wait_until_drained() == GST_FLOW_OK; }
 
+void FilterRun::answer_allocation(GstQuery *query) {
+  layout_.propose(query);
+  add_buffers(query, static_cast<guint>(pending_limit(*settings_->get(), true)));
+}
+
 // ---- Source pad task -------------------------------------------------------------------------
 
 bool FilterRun::output() {
@@ -325,10 +330,6 @@ void FilterRun::close() noexcept {
 }
 
 void FilterRun::release() noexcept { sampler_.close(); }
-
-void FilterRun::add_held_buffers(GstQuery *query) const {
-  add_buffers(query, static_cast<guint>(pending_limit(*settings_->get(), true)));
-}
 
 void FilterRun::observe_qos(GstEvent *event) { qos_.observe(event); }
 

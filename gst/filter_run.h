@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 
+#include "downstream_layout.h"
 #include "filter_settings.h"
 #include "frame_intake.h"
 #include "frame_output.h"
@@ -45,6 +46,9 @@ class FilterRun {
   bool serialized_event(EventPtr event);
   // Before a serialized query may overtake what waits. False: it must be refused.
   bool drain();
+  // Completes downstream's answer to ALLOCATION, or the query if there was none: upstream may lay
+  // frames out as it likes and needs the buffers that samples hold.
+  void answer_allocation(GstQuery *query);
 
   // ---- Source pad task -----------------------------------------------------------------------
 
@@ -62,8 +66,6 @@ class FilterRun {
 
   // A QoS event of downstream, on its way upstream.
   void observe_qos(GstEvent *event);
-  // Adds the buffers that samples hold to downstream's answer to ALLOCATION.
-  void add_held_buffers(GstQuery *query) const;
   // Adds what frames wait here to the answer of upstream.
   void add_latency(GstQuery *query) const;
   // Transfer full.
@@ -109,6 +111,7 @@ class FilterRun {
 
   // Upstream thread only.
   FrameIntake intake_;
+  DownstreamLayout layout_;
   guint64 segments_in_ = 0;             // stream-start and segment events that came in
   std::chrono::nanoseconds held_up_{};  // by downstream, so far. Sync mode
 

@@ -299,15 +299,15 @@ static gboolean gst_moondream_filter_sink_event(GstPad *pad, GstObject *parent, 
 
 static gboolean gst_moondream_filter_sink_query(GstPad *pad, GstObject *parent, GstQuery *query) {
   auto self = GST_MOONDREAM_FILTER(parent);
-  return guarded(GST_ELEMENT(self), "FilterRun::drain()", gboolean{FALSE}, [&] {
+  return guarded(GST_ELEMENT(self), "FilterRun::answer_allocation()", gboolean{FALSE}, [&] {
     const auto run = get_run(self->priv);
     const bool serialized =
         gst_query_type_get_flags(GST_QUERY_TYPE(query)) & GST_QUERY_TYPE_SERIALIZED;
     if (serialized && run && !run->drain()) return gboolean{FALSE};
     const gboolean answered = gst_pad_query_default(pad, parent, query);
-    const bool allocates = GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION;
-    if (allocates && answered && run) run->add_held_buffers(query);
-    return answered;
+    if (!run || GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION) return answered;
+    run->answer_allocation(query);
+    return gboolean{TRUE};
   });
 }
 

@@ -25,6 +25,10 @@ class PictureMaker {
   int width() const { return GST_VIDEO_INFO_WIDTH(&stored_); }
   int height() const { return GST_VIDEO_INFO_HEIGHT(&stored_); }
 
+  // What a buffer holds; of fields, how high their frame is, which their GstVideoMeta may say.
+  const GstVideoInfo &stored() const { return stored_; }
+  int whole_height() const { return whole_height_; }
+
   // How a buffer is to be seen: what its GstVideoCropMeta leaves, with the aspect of the caps.
   FrameView view(GstBuffer *buffer, const Orientation &orientation) const;
 

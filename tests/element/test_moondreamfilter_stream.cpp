@@ -294,15 +294,128 @@ class Allocation {
   bool answered_ = false;
 };
 
-// Frames pass as they are: with a layout that downstream does not read it would show them skewed.
-TEST(MoondreamFilterStream, VideoMetaIsProposedIfDownstreamReadsIt) {
+TEST(MoondreamFilterStream, VideoMetaIsProposedWhetherDownstreamReadsItOrAnswersAtAll) {
+  for (const bool answers : {true, false}) {
+    MockModel model;
+    FilterHarness filter(kSync);
+    if (!answers) {
+      gst_pad_set_query_function(
+          filter.get()->sinkpad,
+          [](GstPad *, GstObject *, GstQuery *) -> gboolean { return FALSE; });
+    }
+    const Allocation allocation(filter, kSmallCaps);
+    EXPECT_TRUE(allocation.answered());
+    EXPECT_TRUE(allocation.has_video_meta());
+  }
   MockModel model;
   FilterHarness filter(kSync);
-  EXPECT_FALSE(Allocation(filter, kSmallCaps).has_video_meta());
   gst_harness_add_propose_allocation_meta(filter.get(), GST_VIDEO_META_API_TYPE, nullptr);
-  const Allocation with_meta(filter, kSmallCaps);
-  EXPECT_TRUE(with_meta.answered());
-  EXPECT_TRUE(with_meta.has_video_meta());
+  EXPECT_EQ(gst_query_get_n_allocation_metas(Allocation(filter, kSmallCaps).get()), 1u);
+}
+
+// kSmallCaps, I420 64x48, with 16 bytes between rows and between planes. GStreamer takes neither as
+// constant.
+gint kWideStrides[GST_VIDEO_MAX_PLANES] = {80, 48, 48};
+gsize kWideOffsets[GST_VIDEO_MAX_PLANES] = {16, 16 + 80 * 48, 16 + 80 * 48 + 48 * 24};
+
+// Of the picture at row `y`, byte `x` of a plane.
+guint8 painted(int plane, int y, int x) {
+  return static_cast<guint8>(1 + (plane * 67 + y * 31 + x * 7) % 250);
+}
+
+BufferPtr wide_frame(GstClockTime pts) {
+  const gsize size = kWideOffsets[2] + 48 * 24;
+  GstBuffer *buffer = gst_buffer_new_allocate(nullptr, size, nullptr);
+  GST_BUFFER_PTS(buffer) = pts;
+  GST_BUFFER_OFFSET(buffer) = 7;
+  GST_BUFFER_FLAG_SET(buffer, GST_BUFFER_FLAG_MARKER);
+  gst_buffer_add_video_meta_full(buffer, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, 64, 48,
+                                 3, kWideOffsets, kWideStrides);
+  gst_buffer_add_video_region_of_interest_meta(buffer, "upstream", 1, 2, 3, 4);
+  GstMapInfo map;
+  gst_buffer_map(buffer, &map, GST_MAP_WRITE);
+  memset(map.data, 0, map.size);
+  for (int plane = 0; plane < 3; ++plane) {
+    for (int y = 0; y < (plane == 0 ? 48 : 24); ++y) {
+      for (int x = 0; x < (plane == 0 ? 64 : 32); ++x) {
+        map.data[kWideOffsets[plane] + static_cast<gsize>(y * kWideStrides[plane] + x)] =
+            painted(plane, y, x);
+      }
+    }
+  }
+  gst_buffer_unmap(buffer, &map);
+  return BufferPtr(buffer);
+}
+
+TEST(MoondreamFilterStream, ADownstreamThatDoesNotReadVideoMetaGetsTheUsualLayout) {
+  for (const Properties &properties : {kSync, kAsync}) {
+    MockModel model;
+    FilterHarness filter(properties);
+    ASSERT_TRUE(Allocation(filter, kSmallCaps).has_video_meta());
+    for (const GstClockTime pts : {0 * GST_MSECOND, 40 * GST_MSECOND}) {
+      filter.push(wide_frame(pts));
+      const BufferPtr out = filter.pull();
+      ASSERT_EQ(gst_buffer_get_size(out.get()), gsize{64 * 48 * 3 / 2});
+      EXPECT_EQ(gst_buffer_get_video_meta(out.get()), nullptr);
+      EXPECT_EQ(GST_BUFFER_PTS(out.get()), pts);
+      EXPECT_EQ(GST_BUFFER_OFFSET(out.get()), 7u);
+      EXPECT_TRUE(GST_BUFFER_FLAG_IS_SET(out.get(), GST_BUFFER_FLAG_MARKER));
+      const auto *region = gst_buffer_get_video_region_of_interest_meta(out.get());
+      ASSERT_TRUE(region);
+      EXPECT_STREQ(g_quark_to_string(region->roi_type), "upstream");
+      GstMapInfo map;
+      ASSERT_TRUE(gst_buffer_map(out.get(), &map, GST_MAP_READ));
+      gsize at = 0;
+      int wrong = 0;
+      for (int plane = 0; plane < 3; ++plane) {
+        for (int y = 0; y < (plane == 0 ? 48 : 24); ++y) {
+          for (int x = 0; x < (plane == 0 ? 64 : 32); ++x) {
+            wrong += map.data[at++] != painted(plane, y, x);
+          }
+        }
+      }
+      EXPECT_EQ(wrong, 0);
+      gst_buffer_unmap(out.get(), &map);
+    }
+  }
+}
+
+// Nothing is copied that need not be: where downstream reads the meta, where the frame is laid out
+// as usual, and where nobody was asked, as with a producer that knows whom it feeds.
+TEST(MoondreamFilterStream, FramesThatDownstreamCanReadAreNotLaidOutAnew) {
+  enum Case { kReadsMeta, kUsualLayout, kNeverAsked };
+  for (const Case situation : {kReadsMeta, kUsualLayout, kNeverAsked}) {
+    MockModel model;
+    FilterHarness filter(kSync);
+    if (situation == kReadsMeta) {
+      gst_harness_add_propose_allocation_meta(filter.get(), GST_VIDEO_META_API_TYPE, nullptr);
+    }
+    if (situation != kNeverAsked) {
+      ASSERT_TRUE(Allocation(filter, kSmallCaps).answered());
+    }
+    BufferPtr in = situation == kUsualLayout ? filter.frame(0) : wide_frame(0);
+    if (situation == kUsualLayout) {
+      gst_buffer_add_video_meta(in.get(), GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_I420, 64, 48);
+    }
+    const GstMemory *memory = gst_buffer_peek_memory(in.get(), 0);
+    filter.push(std::move(in));
+    const BufferPtr out = filter.pull();
+    EXPECT_EQ(gst_buffer_peek_memory(out.get(), 0), memory) << situation;
+    EXPECT_TRUE(gst_buffer_get_video_meta(out.get())) << situation;
+  }
+}
+
+TEST(MoondreamFilterStream, AFrameThatCannotBeLaidOutAnewIsAnError) {
+  MockModel model;
+  FilterHarness filter(kSync);
+  ASSERT_TRUE(Allocation(filter, kSmallCaps).answered());
+  BufferPtr in = wide_frame(0);
+  gst_buffer_set_size(in.get(), 4000);
+  EXPECT_EQ(filter.push(std::move(in)), GST_FLOW_ERROR);
+  const MessagePtr message = wait_for(filter.bus(), GST_MESSAGE_ERROR);
+  ASSERT_TRUE(message);
+  EXPECT_TRUE(
+      g_error_matches(error_of(message.get()).get(), GST_STREAM_ERROR, GST_STREAM_ERROR_FORMAT));
 }
 
 TEST(MoondreamFilterStream, PoolsAreMadeLargerByWhatSamplesHoldAsFarAsTheyMay) {
