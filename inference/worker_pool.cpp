@@ -21,7 +21,7 @@ namespace {
 
 // Enough for a worker to leave the block of the model that it is in; unnoticed by who stops a
 // pipeline.
-constexpr std::chrono::milliseconds kPatience(150);
+constexpr std::chrono::milliseconds kPatience(100);
 
 // Threads that prepare pictures. One keeps up: a picture takes it milliseconds, and a backend many
 // times that. The second is for the pictures of all other streams while one takes long.

@@ -38,9 +38,8 @@ using ErrorPtr = std::unique_ptr<GError, ReleaseObject>;
 
 // What flushing may take while a model hangs: it waits for nothing.
 constexpr std::chrono::milliseconds kFlush(200);
-// What stopping may take then: an engine gives its worker 150 ms to end, and a machine that builds
-// something else meanwhile takes its time too.
-constexpr std::chrono::milliseconds kStop(500);
+// What stopping may take then. Half of it an engine gives its workers to end.
+constexpr std::chrono::milliseconds kStop(200);
 // No correct test waits this long.
 constexpr GstClockTime kPatience = 20 * GST_SECOND;
 

@@ -410,7 +410,7 @@ TEST_F(EnginePictures, ReleasingAnEngineWhoseMakerHangsReturnsPromptly) {
   EXPECT_EQ(inbox.count(), 1u);
   occupier.reset();
   engine.reset();
-  // Far above the 150 ms that it gives its threads, for busy machines; far below the maker's.
+  // Far above the 100 ms that it gives its threads, for busy machines; far below the maker's.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
   EXPECT_EQ(model.alive(), 1u);
   slow.open();

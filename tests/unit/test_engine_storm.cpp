@@ -219,7 +219,7 @@ TEST(EngineStorm, UsersLeaveAnEngineWhoseThreadsAllHang) {
       });
     }
   }
-  // Far above the 150 ms that each engine gives its threads, however many were loaded one after the
+  // Far above the 100 ms that each engine gives its threads, however many were loaded one after the
   // other; far below the time that the threads hang.
   EXPECT_LT(std::chrono::steady_clock::now() - start, kTestPatience / 2);
   EXPECT_EQ(called.count(), 3 * kUsers);

@@ -270,7 +270,7 @@ TEST_F(EngineStreams, ReleasingAnEngineWhoseBackendHangsReturnsPromptly) {
   const auto start = std::chrono::steady_clock::now();
   occupier.reset();
   engine.reset();
-  // Far above the 150 ms that it gives its workers, for busy machines; far below the backend's.
+  // Far above the 100 ms that it gives its workers, for busy machines; far below the backend's.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
   EXPECT_EQ(model.alive(), 1u);
   hang.open();
