@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <iterator>
 #include <regex>
 
 #include "filter_harness.h"
@@ -327,6 +328,27 @@ int run(std::vector<std::string> command, std::string *output) {
   }
   *output = std::string(TextPtr(out).get()) + TextPtr(err).get();
   return status;
+}
+
+// GStreamer's tracer matches what enters an element with what leaves it.
+TEST(Interop, TheLatencyTracerSeesEachFrameEnterAndLeaveTheFilter) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "gst-launch-1.0 is not instrumented, and cannot load a plugin that is";
+#endif
+  for (const char *mode : {"mode=sync", "mode=async"}) {
+    std::string output;
+    ASSERT_EQ(run({"/usr/bin/env", "GST_TRACERS=latency(flags=element)", "GST_DEBUG=GST_TRACER:7",
+                   "GST_DEBUG_NO_COLOR=1", "gst-launch-1.0", "-q", "videotestsrc", "num-buffers=5",
+                   "!", "video/x-raw,width=64,height=48", "!", "moondreamfilter", "name=see",
+                   "detect=face", mode, "!", "fakesink"},
+                  &output),
+              0)
+        << output;
+    const std::regex latency("element-latency, [^\n]*element=\\(string\\)see,");
+    EXPECT_EQ(std::distance(std::sregex_iterator(output.begin(), output.end(), latency), {}), 5)
+        << mode << "\n"
+        << output;
+  }
 }
 
 // With the demo model, which sees a circle in the test picture.
