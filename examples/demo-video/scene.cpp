@@ -2,29 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 #include <stdexcept>
 #include <utility>
 
+#include "dice.h"
+
 namespace scenes {
 namespace {
-
-// Random choices that are the same with every standard library: the engine's numbers are fixed by
-// the standard, those of its distributions are not.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : engine_(seed) {}
-
-  double between(double low, double high) {
-    return low + (high - low) * std::ldexp(static_cast<double>(engine_() >> 11), -53);
-  }
-  // In [0, count).
-  int below(int count) { return static_cast<int>(between(0, count)); }
-  bool chance(double probability) { return between(0, 1) < probability; }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 double distance(const cv::Scalar &a, const cv::Scalar &b) { return cv::norm(a - b); }
 

@@ -40,27 +40,40 @@ class Sprite {
 
 class ShapeSprite final : public Sprite {
  public:
-  // `height`: pixels, >= 8.
-  ShapeSprite(Shape shape, Color color, int height);
+  // `height`: pixels, >= 8. `tint`: added to the color's B, G and R.
+  ShapeSprite(Shape shape, Color color, int height, const cv::Scalar &tint = {});
   std::string label() const override;
   void draw(cv::Mat &frame, cv::Point corner) const override;
 
  private:
   Shape shape_;
   Color color_;
+  cv::Scalar tint_;
 };
 
 class FaceSprite final : public Sprite {
  public:
+  enum class Hat { kNone, kTopHat, kCap, kBeanie };
+  enum class Glasses { kNone, kClear, kDark };
+
   struct Look {
     cv::Scalar skin, hair;  // B, G, R
     double smile = 1;       // [-1, 1]: sad to glad
     cv::Point2d gaze;       // [-1, 1] each: where the pupils are in the eyes
+    cv::Point2d turn;       // [-1, 1] each: where the head is turned: right and down are positive
+    bool bald = false;
+    bool beard = false;  // of the hair's color
+    Glasses glasses = Glasses::kNone;
+    Hat hat = Hat::kNone;
+    cv::Scalar hat_color;  // B, G, R
   };
-  // `height`: pixels, >= 24, the hair included.
+  // `height`: pixels, >= 12, hair and hat included.
   FaceSprite(const Look &look, int height);
   std::string label() const override { return "face"; }
   void draw(cv::Mat &frame, cv::Point corner) const override;
+
+  // Between the eyes, as fractions of a sprite's box.
+  static cv::Point2d eyes(const Look &look);
 
  private:
   Look look_;
@@ -68,15 +81,15 @@ class FaceSprite final : public Sprite {
 
 class PlateSprite final : public Sprite {
  public:
-  // `text`: ASCII, 1 to 10 characters. `width`: pixels, >= 48; a plate is 2.8 times as wide as
-  // high.
-  PlateSprite(std::string text, bool yellow, int width);
+  // `text`: ASCII, 1 to 10 characters. `width`: pixels, >= 28; a plate is 2.8 times as wide as
+  // high. `band`: a blue one on the left.
+  PlateSprite(std::string text, bool yellow, int width, bool band = false);
   std::string label() const override { return "license plate"; }
   void draw(cv::Mat &frame, cv::Point corner) const override;
 
  private:
   std::string text_;
-  bool yellow_;
+  bool yellow_, band_;
 };
 
 }  // namespace scenes

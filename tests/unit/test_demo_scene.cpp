@@ -46,6 +46,17 @@ TEST(DemoSprite, DrawsExactlyItsBox) {
   }
   expect_extent_is_its_size(FaceSprite({{140, 180, 235}, {30, 40, 60}, 1, {0.5, 0}}, 120));
   expect_extent_is_its_size(FaceSprite({{70, 100, 155}, {60, 60, 60}, -1, {-1, 1}}, 31));
+  for (const auto hat :
+       {FaceSprite::Hat::kTopHat, FaceSprite::Hat::kCap, FaceSprite::Hat::kBeanie}) {
+    FaceSprite::Look look{{140, 180, 235}, {30, 40, 60}, 1, {1, 0}, {1, -1}};
+    look.hat = hat;
+    look.hat_color = {40, 40, 220};
+    look.beard = look.bald = true;
+    look.glasses = FaceSprite::Glasses::kDark;
+    expect_extent_is_its_size(FaceSprite(look, 120));
+    expect_extent_is_its_size(FaceSprite(look, 12));
+  }
+  expect_extent_is_its_size(PlateSprite("00-AAA-0", true, 28, true));
   expect_extent_is_its_size(PlateSprite("AB-123C", false, 210));
   expect_extent_is_its_size(PlateSprite("W", true, 49));
 }
