@@ -1,0 +1,139 @@
+// Asks a model about drawn pictures that no training has seen, and prints how well it answers.
+//
+//   demo-evaluate [--model FOLDER] [--precision float32|bfloat16|auto] [--count N] [--seed N]
+//                 [--size WIDTHxHEIGHT]
+//
+// Without --size the pictures have several sizes. Ends with how many pictures of 640x360 it looks
+// at in a second for two detect prompts.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "engine.h"
+#include "lesson.h"
+#include "picture.h"
+#include "score.h"
+
+namespace {
+
+using moondream::Request;
+using moondream::Result;
+using moondream::Stream;
+
+// Training draws with smaller seeds.
+constexpr std::uint64_t kFirstSeed = 1'000'000'000'000;
+
+struct Arguments {
+  // float32: what is counted does not depend on how a CPU rounds.
+  moondream::ModelSpec model{.model = MOONDREAM_DEMO_MODEL,
+                             .precision = moondream::Precision::kFloat32};
+  int count = 1000;
+  std::uint64_t seed = kFirstSeed;
+  scenes::PictureOptions options;
+};
+
+moondream::Precision precision(const std::string &name) {
+  if (name == "auto") return moondream::Precision::kAuto;
+  if (name == "float32") return moondream::Precision::kFloat32;
+  if (name == "bfloat16") return moondream::Precision::kBFloat16;
+  throw std::invalid_argument("--precision is auto, float32 or bfloat16, not " + name);
+}
+
+Arguments parse(int argc, char **argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    if (i + 1 == argc) throw std::invalid_argument(name + " needs a value");
+    const std::string value = argv[++i];
+    if (name == "--model") {
+      arguments.model.model = value;
+    } else if (name == "--precision") {
+      arguments.model.precision = precision(value);
+    } else if (name == "--count") {
+      arguments.count = std::stoi(value);
+    } else if (name == "--seed") {
+      arguments.seed = std::stoull(value);
+    } else if (name == "--size") {
+      int width = 0, height = 0;
+      if (std::sscanf(value.c_str(), "%dx%d", &width, &height) != 2 || width < 32 || height < 32) {
+        throw std::invalid_argument("--size needs WIDTHxHEIGHT of at least 32x32, not " + value);
+      }
+      arguments.options.size = {width, height};
+    } else {
+      throw std::invalid_argument("unknown argument " + name);
+    }
+  }
+  return arguments;
+}
+
+std::shared_ptr<const moondream::Image> image_of(const scenes::Picture &picture) {
+  const cv::Mat &pixels = picture.pixels;
+  return std::make_shared<const moondream::Image>(
+      moondream::Image{pixels.cols, pixels.rows, {pixels.datastart, pixels.dataend}});
+}
+
+Result look(Stream &stream, Request request) {
+  std::promise<moondream::Outcome> promise;
+  stream.submit(std::move(request),
+                [&](moondream::Outcome outcome) { promise.set_value(std::move(outcome)); });
+  moondream::Outcome outcome = promise.get_future().get();
+  if (const auto *error = std::get_if<moondream::Error>(&outcome)) throw *error;
+  return std::get<Result>(std::move(outcome));
+}
+
+scenes::Score examine(Stream &stream, const Arguments &arguments) {
+  scenes::Score score;
+  for (int i = 0; i < arguments.count; ++i) {
+    const std::uint64_t seed = arguments.seed + static_cast<std::uint64_t>(i);
+    const scenes::Picture picture = scenes::random_picture(seed, arguments.options);
+    const std::vector<scenes::Lesson> lessons = scenes::make_lessons(picture, seed);
+    Request request;
+    request.image = image_of(picture);
+    for (const scenes::Lesson &lesson : lessons) {
+      request.prompts.push_back(scenes::prompt_of(lesson));
+    }
+    const Result result = look(stream, std::move(request));
+    for (std::size_t k = 0; k < lessons.size(); ++k) score.add(lessons[k], result.prompts[k]);
+    if ((i + 1) % 100 == 0) std::fprintf(stderr, "%d of %d pictures\n", i + 1, arguments.count);
+  }
+  return score;
+}
+
+// Pictures in a second, one after the other.
+double speed(Stream &stream) {
+  constexpr int kPictures = 50;
+  std::vector<std::shared_ptr<const moondream::Image>> images;
+  for (std::uint64_t i = 0; i < kPictures; ++i) {
+    images.push_back(image_of(scenes::random_picture(kFirstSeed + i, {.size = {640, 360}})));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (const auto &image : images) {
+    Request request;
+    request.image = image;
+    request.prompts = {moondream::DetectPrompt{"face"}, moondream::DetectPrompt{"license plate"}};
+    look(stream, std::move(request));
+  }
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  return kPictures / time.count();
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  try {
+    const Arguments arguments = parse(argc, argv);
+    const auto engine = moondream::Engine::acquire(arguments.model);
+    const auto stream = engine->open_stream();
+    std::printf("%s, %s on %s, %d pictures\n", engine->info().name.c_str(),
+                engine->info().precision.c_str(), engine->info().device.c_str(), arguments.count);
+    std::fputs(examine(*stream, arguments).table().c_str(), stdout);
+    std::printf("%-44s %6.1f\n", "640x360, two detect prompts: pictures a second", speed(*stream));
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "demo-evaluate: %s\n", error.what());
+    return 1;
+  }
+}
