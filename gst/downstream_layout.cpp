@@ -20,6 +20,7 @@ bool is_usual(const GstVideoMeta &meta, const GstVideoInfo &info) {
 }  // namespace
 
 void DownstreamLayout::propose(GstQuery *query) {
+  refuse_crop_meta(query);
   reads_meta_ = gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr);
   if (!reads_meta_) gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr);
 }

@@ -56,6 +56,7 @@
 #include "gstmoondreamerror.h"
 #include "gstmoondreammeta.h"
 #include "line_output.h"
+#include "mapped_frame.h"
 #include "pointers.h"
 #include "redact_properties.h"
 #include "redact_run.h"
@@ -229,8 +230,9 @@ static gboolean gst_moondream_redact_sink_query(GstPad *pad, GstObject *parent, 
     if (run && GST_QUERY_TYPE(query) == GST_QUERY_DRAIN && run->drain() != GST_FLOW_OK)
       return gboolean{FALSE};
     const gboolean answered = gst_pad_query_default(pad, parent, query);
-    if (answered && run && GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION)
-      add_held_frames(query, run->held_frames());
+    if (GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION || !answered) return answered;
+    moondream::refuse_crop_meta(query);
+    if (run) add_held_frames(query, run->held_frames());
     return answered;
   });
 }

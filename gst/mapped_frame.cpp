@@ -90,6 +90,12 @@ MappedFrame::MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlag
   }
 }
 
+void refuse_crop_meta(GstQuery *query) {
+  guint index;
+  while (gst_query_find_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, &index))
+    gst_query_remove_nth_allocation_meta(query, index);
+}
+
 bool has_rows(const GstVideoFrame &frame, int plane, int rows) {
   const GstMapInfo &map = frame.map[frame.meta ? plane : 0];
   const auto *begin = static_cast<const guint8 *>(frame.data[plane]);

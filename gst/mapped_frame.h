@@ -30,6 +30,10 @@ class MappedFrame {
   GstVideoFrame frame_;
 };
 
+// Takes GstVideoCropMeta off downstream's answer to an ALLOCATION query: whoever crops by it leaves
+// frames as they are and makes the caps smaller, so that they are no longer mapped by the caps.
+void refuse_crop_meta(GstQuery *query);
+
 // Whether plane `plane` of a mapped frame has memory of its own for `rows` rows. Of frames in
 // fields GStreamer rounds the rows of chroma up to even numbers, and reads what is in them: four
 // rows of 4:2:0 share two rows of chroma, and so do the last two of 4n + 2.

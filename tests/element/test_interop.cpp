@@ -209,6 +209,23 @@ void play(const std::string &description, GCallback handoff = nullptr, gpointer 
   EXPECT_EQ(GST_MESSAGE_TYPE(message.get()), GST_MESSAGE_EOS);
 }
 
+// fakevideosink and others show a part of a frame by themselves, if the cropper says which. Whoever
+// is in between and needs pixels where the caps say must not pass that offer on.
+TEST(Interop, CroppersCropWhereOurElementsNeedThePixels) {
+  for (const char *name : {"videocrop", "fakevideosink"})
+    if (!exists(name)) GTEST_SKIP() << name << " is not installed";
+  const std::string source =
+      "videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! videocrop left=32 top=16 ! ";
+  const std::string filter = "moondreamfilter detect=thing mode=sync ! ";
+  for (const std::string &chain :
+       {filter, filter + "moondreamoverlay ! ", std::string("moondreamredact ! "),
+        std::string("moondreammoderate labels=face action=cover ! ")}) {
+    MockModel model;
+    SCOPED_TRACE(chain);
+    play(source + chain + "fakevideosink sync=false");
+  }
+}
+
 // A file holds frames and no metas: whoever reads one knows that nothing was looked at.
 TEST(Interop, AFileEndsTheResult) {
   for (const char *name : {"matroskamux", "matroskademux", "jpegenc"})
