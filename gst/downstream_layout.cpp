@@ -28,8 +28,8 @@ void DownstreamLayout::propose(GstQuery *query) {
 BufferPtr DownstreamLayout::lay_out(BufferPtr frame, const PictureMaker &frames) const {
   if (reads_meta_) return frame;
   const GstVideoMeta *meta = gst_buffer_get_video_meta(frame.get());
-  if (!meta || is_usual(*meta, frames.stored())) return frame;
-  const GstVideoInfo &info = frames.stored();
+  if (!meta || is_usual(*meta, frames.stored().info)) return frame;
+  const GstVideoInfo &info = frames.stored().info;
   BufferPtr copy(gst_buffer_new_allocate(nullptr, GST_VIDEO_INFO_SIZE(&info), nullptr));
   if (!copy) throw std::bad_alloc();
   gst_buffer_copy_into(
@@ -40,7 +40,7 @@ BufferPtr DownstreamLayout::lay_out(BufferPtr frame, const PictureMaker &frames)
   while (GstVideoMeta *copied = gst_buffer_get_video_meta(copy.get())) {
     gst_buffer_remove_meta(copy.get(), &copied->meta);
   }
-  MappedFrame from(info, frame.get(), GST_MAP_READ, frames.whole_height());
+  MappedFrame from(frames.stored(), frame.get(), GST_MAP_READ);
   MappedFrame to(info, copy.get(), GST_MAP_WRITE);
   gst_video_frame_copy(to.get(), from.get());
   return copy;

@@ -150,16 +150,10 @@ G_DEFINE_TYPE_WITH_CODE(GstMoondreamFilter, gst_moondream_filter, GST_TYPE_ELEME
 GST_ELEMENT_REGISTER_DEFINE(moondreamfilter, "moondreamfilter", GST_RANK_NONE,
                             GST_TYPE_MOONDREAM_FILTER)
 
-// Frames, or single fields.
-#define FRAME_CAPS                                 \
-  GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS) \
-  "; " GST_VIDEO_CAPS_MAKE_WITH_FEATURES(          \
-      GST_CAPS_FEATURE_FORMAT_INTERLACED,          \
-      GST_MOONDREAM_FRAME_FORMATS) ", interlace-mode = (string) alternate"
-static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
-static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(FRAME_CAPS));
+static GstStaticPadTemplate sink_template = GST_STATIC_PAD_TEMPLATE(
+    "sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_MOONDREAM_FRAME_CAPS));
+static GstStaticPadTemplate src_template = GST_STATIC_PAD_TEMPLATE(
+    "src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(GST_MOONDREAM_FRAME_CAPS));
 static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE(
     "text_%u", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("text/x-raw, format = (string) utf8"));
 

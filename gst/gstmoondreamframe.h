@@ -12,6 +12,12 @@ namespace moondream {
 
 // Every format that FrameConverter reads, for pad templates.
 #define GST_MOONDREAM_FRAME_FORMATS GST_VIDEO_FORMATS_ALL
+// Frames of these, or single fields.
+#define GST_MOONDREAM_FRAME_CAPS                   \
+  GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS) \
+  "; " GST_VIDEO_CAPS_MAKE_WITH_FEATURES(          \
+      GST_CAPS_FEATURE_FORMAT_INTERLACED,          \
+      GST_MOONDREAM_FRAME_FORMATS) ", interlace-mode = (string) alternate"
 
 // Copies frames of one format and size into RGB pictures of the same size.
 // Thread-safety: one thread at a time; it keeps scratch memory.

@@ -114,8 +114,8 @@ struct State {
   Stats stats;
 
   // Streaming thread only, and start() and stop().
-  GstVideoInfo info = {};
-  std::optional<moondream::redact::PlaneWriter> cover;  // of `info`
+  moondream::StoredFrame stored = {};
+  std::optional<moondream::redact::PlaneWriter> cover;  // of `stored`
   moderation::IntervalTracker tracker;
   moderation::IntervalList ended;
   std::shared_ptr<LineWriter> report;      // null: none is wanted
@@ -226,8 +226,7 @@ static Treatment judge_frame(GstMoondreamModerate *self, GstBuffer *buffer) {
   const auto verdict = moderation::judge(moondream::read_analysis(buffer), settings.all_rules());
 
   const GstSegment &segment = GST_BASE_TRANSFORM(self)->segment;
-  const int width = GST_VIDEO_INFO_WIDTH(&state->info),
-            height = GST_VIDEO_INFO_HEIGHT(&state->info);
+  const int width = GST_VIDEO_INFO_WIDTH(&state->stored.info), height = state->stored.whole_height;
   const GstClockTime pts = GST_BUFFER_PTS(buffer), duration = GST_BUFFER_DURATION(buffer);
   const FramePlace here = moondream::place_of(pts, segment, width, height);
   FramePlace next = here;
@@ -288,10 +287,12 @@ static gboolean gst_moondream_moderate_set_caps(GstBaseTransform *transform, Gst
                                                 GstCaps *) {
   State *state = GST_MOONDREAM_MODERATE(transform)->state;
   state->cover.reset();
-  if (!gst_video_info_from_caps(&state->info, caps)) {
+  GstVideoInfo info;
+  if (!gst_video_info_from_caps(&info, caps)) {
     GST_ERROR_OBJECT(transform, "unusable caps %" GST_PTR_FORMAT, caps);
     return FALSE;
   }
+  state->stored = moondream::stored_frame(info);
   return TRUE;
 }
 
@@ -358,8 +359,8 @@ static GstFlowReturn gst_moondream_moderate_prepare_output_buffer(GstBaseTransfo
 }
 
 static void cover(State *state, GstBuffer *buffer) {
-  if (!state->cover) state->cover.emplace(state->info);
-  moondream::MappedFrame frame(state->info, buffer, GST_MAP_READWRITE);
+  if (!state->cover) state->cover.emplace(state->stored.info);
+  moondream::MappedFrame frame(state->stored, buffer, GST_MAP_READWRITE);
   state->cover->cover(frame.get(), state->current_settings().color);
   ++state->stats.covered;
 }

@@ -89,11 +89,11 @@ struct State {
   std::atomic<bool> undecided = true;  // about `attaches`, which is as downstream last answered
 
   // Streaming thread only.
-  GstVideoInfo info = {};
+  moondream::StoredFrame stored = {};
   bool attaches = false;  // drawings travel beside the pixels
   SceneRenderer renderer;
   Scene scene;                 // that the next two show
-  BlendPlan plan;              // on frames of `info`; only if not `attaches`
+  BlendPlan plan;              // on frames of `stored`; only if not `attaches`
   CompositionPtr composition;  // only if `attaches`
   bool drawing = false;  // on the buffer that is between prepare_output_buffer and transform_ip
 
@@ -272,10 +272,12 @@ static gboolean gst_moondream_overlay_set_caps(GstBaseTransform *transform, GstC
   State *state = GST_MOONDREAM_OVERLAY(transform)->state;
   state->forget_drawing();
   state->undecided = true;
-  if (!gst_video_info_from_caps(&state->info, caps)) {
+  GstVideoInfo info;
+  if (!gst_video_info_from_caps(&info, caps)) {
     GST_ERROR_OBJECT(transform, "unusable caps %" GST_PTR_FORMAT, caps);
     return FALSE;
   }
+  state->stored = moondream::stored_frame(info);
   return TRUE;
 }
 
@@ -289,14 +291,14 @@ static bool update_drawing(GstMoondreamOverlay *self, GstBuffer *buffer) {
   State *state = self->state;
   const auto analysis = moondream::read_analysis(buffer);
   if (!analysis) return false;
-  Scene scene = make_scene(*analysis, state->current_settings(), state->info);
+  Scene scene = make_scene(*analysis, state->current_settings(), state->stored.info);
   if (scene != state->scene) {
     GST_DEBUG_OBJECT(self, "rendering result %" G_GUINT64_FORMAT, analysis->serial);
     const auto layers = state->renderer.render(scene);
     if (state->attaches) {
       state->composition = make_composition(layers);
     } else {
-      state->plan = BlendPlan(layers, state->info);
+      state->plan = BlendPlan(layers, state->stored.info);
     }
     state->scene = std::move(scene);
   }
@@ -348,7 +350,7 @@ static GstFlowReturn gst_moondream_overlay_transform_ip(GstBaseTransform *transf
   State *state = GST_MOONDREAM_OVERLAY(transform)->state;
   if (!state->drawing) return GST_FLOW_OK;
   return guarded(GST_ELEMENT(transform), "drawing on the frame", GST_FLOW_ERROR, [&] {
-    MappedFrame frame(state->info, buffer, GST_MAP_READWRITE);
+    MappedFrame frame(state->stored, buffer, GST_MAP_READWRITE);
     state->plan.blend(frame.get());
     return GST_FLOW_OK;
   });

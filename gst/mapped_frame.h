@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "stored_frame.h"
+
 namespace moondream {
 
 // Format and size in words, for error messages.
@@ -20,6 +22,8 @@ class MappedFrame {
   // says. It must be writable if `flags` have GST_MAP_WRITE, and outlives the object.
   // whole_height: where `info` is that of a single field, of the frame; metas may say either.
   MappedFrame(const GstVideoInfo &info, GstBuffer *buffer, GstMapFlags flags, int whole_height = 0);
+  MappedFrame(const StoredFrame &stored, GstBuffer *buffer, GstMapFlags flags)
+      : MappedFrame(stored.info, buffer, flags, stored.whole_height) {}
   ~MappedFrame() { gst_video_frame_unmap(&frame_); }
   MappedFrame(const MappedFrame &) = delete;
   MappedFrame &operator=(const MappedFrame &) = delete;

@@ -75,6 +75,8 @@ GstCaps *with_composition(const GstCaps *caps) {
   for (guint i = 0; i < size; ++i) {
     const GstCapsFeatures *features = gst_caps_get_features(caps, i);
     if (gst_caps_features_is_any(features)) continue;
+    // A rectangle is on a picture, and a buffer with one field is half of it.
+    if (gst_caps_features_contains(features, GST_CAPS_FEATURE_FORMAT_INTERLACED)) continue;
     GstCapsFeatures *more = gst_caps_features_copy(features);
     if (!gst_caps_features_contains(more, kFeature)) gst_caps_features_add(more, kFeature);
     gst_caps_append_structure_full(out, gst_structure_copy(gst_caps_get_structure(caps, i)), more);

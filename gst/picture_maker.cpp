@@ -6,38 +6,16 @@
 namespace moondream {
 namespace {
 
-bool holds_fields(const GstVideoInfo &info) {
-  return GST_VIDEO_INFO_INTERLACE_MODE(&info) == GST_VIDEO_INTERLACE_MODE_ALTERNATE;
-}
-
-// A field is a frame of half the rows.
-GstVideoInfo stored_info(const GstVideoInfo &caps) {
-  if (!holds_fields(caps)) return caps;
-  GstVideoInfo field;
-  gst_video_info_set_format(&field, GST_VIDEO_INFO_FORMAT(&caps),
-                            static_cast<guint>(GST_VIDEO_INFO_WIDTH(&caps)),
-                            static_cast<guint>(GST_VIDEO_INFO_FIELD_HEIGHT(&caps)));
-  field.colorimetry = caps.colorimetry;
-  field.chroma_site = caps.chroma_site;
-  field.fps_n = caps.fps_n;
-  field.fps_d = caps.fps_d;
-  return field;
-}
-
-double aspect_of(const GstVideoInfo &caps) {
+double aspect_of(const GstVideoInfo &info) {
   const double aspect =
-      static_cast<double>(GST_VIDEO_INFO_PAR_N(&caps)) / std::max(1, GST_VIDEO_INFO_PAR_D(&caps));
-  // Each row of a field stands for two of the picture.
-  const double stored = holds_fields(caps) ? aspect / 2 : aspect;
-  return stored > 0 ? stored : 1;
+      static_cast<double>(GST_VIDEO_INFO_PAR_N(&info)) / std::max(1, GST_VIDEO_INFO_PAR_D(&info));
+  return aspect > 0 ? aspect : 1;
 }
 
 }  // namespace
 
 PictureMaker::PictureMaker(const GstVideoInfo &caps)
-    : stored_(stored_info(caps)),
-      whole_height_(GST_VIDEO_INFO_HEIGHT(&caps)),
-      pixel_aspect_(aspect_of(caps)) {}
+    : stored_(stored_frame(caps)), pixel_aspect_(aspect_of(stored_.info)) {}
 
 FrameView PictureMaker::view(GstBuffer *buffer, const Orientation &orientation) const {
   FrameView view = FrameView::whole(width(), height());
@@ -67,7 +45,7 @@ std::shared_ptr<const Image> PictureMaker::picture(GstBuffer *buffer, const Fram
       idle_.pop_back();
     }
   }
-  if (!converter) converter = std::make_unique<FrameConverter>(stored_, whole_height_);
+  if (!converter) converter = std::make_unique<FrameConverter>(stored_.info, stored_.whole_height);
   std::shared_ptr<const Image> frame = converter->convert(buffer);
   {
     const std::lock_guard guard(lock_);

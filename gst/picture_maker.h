@@ -10,6 +10,7 @@
 
 #include "frame_view.h"
 #include "gstmoondreamframe.h"
+#include "stored_frame.h"
 #include "types.h"
 
 namespace moondream {
@@ -22,12 +23,11 @@ class PictureMaker {
   explicit PictureMaker(const GstVideoInfo &caps);
 
   // Rows and columns that a buffer holds.
-  int width() const { return GST_VIDEO_INFO_WIDTH(&stored_); }
-  int height() const { return GST_VIDEO_INFO_HEIGHT(&stored_); }
+  int width() const { return GST_VIDEO_INFO_WIDTH(&stored_.info); }
+  int height() const { return GST_VIDEO_INFO_HEIGHT(&stored_.info); }
 
-  // What a buffer holds; of fields, how high their frame is, which their GstVideoMeta may say.
-  const GstVideoInfo &stored() const { return stored_; }
-  int whole_height() const { return whole_height_; }
+  // What a buffer holds.
+  const StoredFrame &stored() const { return stored_; }
 
   // How a buffer is to be seen: what its GstVideoCropMeta leaves, with the aspect of the caps.
   FrameView view(GstBuffer *buffer, const Orientation &orientation) const;
@@ -36,8 +36,7 @@ class PictureMaker {
   std::shared_ptr<const Image> picture(GstBuffer *buffer, const FrameView &view);
 
  private:
-  const GstVideoInfo stored_;  // of what is in a buffer, progressive if that is a field
-  const int whole_height_;     // of the frame
+  const StoredFrame stored_;
   const double pixel_aspect_;
 
   std::mutex lock_;

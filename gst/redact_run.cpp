@@ -28,11 +28,11 @@ GstClockTimeDiff seen_at(GstClockTimeDiff time, const Findings &findings) {
   return findings.moves ? time : time - static_cast<GstClockTimeDiff>(findings.age);
 }
 
-// Whether frames of the two infos may show different pictures: anything but their pace.
-bool differ(GstVideoInfo a, const GstVideoInfo &b) {
-  a.fps_n = b.fps_n;
-  a.fps_d = b.fps_d;
-  return !gst_video_info_is_equal(&a, &b);
+// Whether frames of the two may show different pictures: anything but their pace.
+bool differ(StoredFrame a, const StoredFrame &b) {
+  a.info.fps_n = b.info.fps_n;
+  a.info.fps_d = b.info.fps_d;
+  return a.whole_height != b.whole_height || !gst_video_info_is_equal(&a.info, &b.info);
 }
 
 }  // namespace
@@ -51,10 +51,10 @@ RedactRun::RedactRun(GstElement *element, GstPad *src, std::function<Settings()>
 RedactRun::~RedactRun() { clear(); }
 
 guint RedactRun::held_frames() const {
-  if (hold_ == 0 || !info_ || GST_VIDEO_INFO_FPS_N(&*info_) <= 0) return 0;
+  if (hold_ == 0 || !stored_ || GST_VIDEO_INFO_FPS_N(&stored_->info) <= 0) return 0;
   return 1 + static_cast<guint>(gst_util_uint64_scale_ceil(
-                 hold_, static_cast<guint64>(GST_VIDEO_INFO_FPS_N(&*info_)),
-                 static_cast<guint64>(GST_VIDEO_INFO_FPS_D(&*info_)) * GST_SECOND));
+                 hold_, static_cast<guint64>(GST_VIDEO_INFO_FPS_N(&stored_->info)),
+                 static_cast<guint64>(GST_VIDEO_INFO_FPS_D(&stored_->info)) * GST_SECOND));
 }
 
 // ---- In --------------------------------------------------------------------------------------
@@ -69,10 +69,10 @@ GstClockTimeDiff RedactRun::time_of(GstClockTime pts) const {
 
 GstFlowReturn RedactRun::chain(BufferPtr buffer) {
   ++counters_->frames;
-  if (!info_) return GST_FLOW_NOT_NEGOTIATED;
+  if (!stored_) return GST_FLOW_NOT_NEGOTIATED;
   const Settings settings = settings_();
   Held held;
-  held.findings = find(buffer.get(), *info_, settings);
+  held.findings = find(buffer.get(), stored_->info, settings);
   held.time = time_of(GST_BUFFER_PTS(buffer.get()));
   held.bytes = gst_buffer_get_size(buffer.get());
   held.buffer = std::move(buffer);
@@ -113,18 +113,19 @@ void RedactRun::check_picture(Held &held) {
 
 void RedactRun::set_caps(GstEvent *event) {
   drain();
-  const std::optional<GstVideoInfo> last = std::exchange(info_, std::nullopt);
+  const std::optional<StoredFrame> last = std::exchange(stored_, std::nullopt);
   GstCaps *caps;
   gst_event_parse_caps(event, &caps);
   GstVideoInfo info;
   const bool understood = gst_video_info_from_caps(&info, caps);
-  if (!understood || (last && differ(*last, info))) {
+  const StoredFrame stored = understood ? stored_frame(info) : StoredFrame{};
+  if (!understood || (last && differ(*last, stored))) {
     new_picture_ = true;
     results_.clear();
   }
   if (!understood) throw FrameError("The video format is not understood.");
-  planes_.emplace(info);
-  info_ = info;
+  planes_.emplace(stored.info);
+  stored_ = stored;
 }
 
 bool RedactRun::serialized_event(EventPtr event) {
@@ -214,7 +215,7 @@ GstFlowReturn RedactRun::release_front() {
 }
 
 Plan RedactRun::plan_of(const Held &held, const Settings &settings) const {
-  Plan plan(settings, GST_VIDEO_INFO_WIDTH(&*info_), GST_VIDEO_INFO_HEIGHT(&*info_));
+  Plan plan(settings, GST_VIDEO_INFO_WIDTH(&stored_->info), GST_VIDEO_INFO_HEIGHT(&stored_->info));
   const auto zones = parse_zones(settings.zones);
   // The property takes no bad text while the element runs.
   if (!zones) throw Error(ErrorKind::kSettings, "The zones are not understood.");
@@ -314,7 +315,7 @@ GstFlowReturn RedactRun::drop(const Held &held) {
 void RedactRun::redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regions, bool cover,
                        const Settings &settings) {
   // Memory that others see, too, is copied by this.
-  MappedFrame frame(*info_, buffer, GST_MAP_READWRITE);
+  MappedFrame frame(*stored_, buffer, GST_MAP_READWRITE);
   if (cover) {
     planes_->cover(frame.get(), settings.colour);
     return;
@@ -340,7 +341,7 @@ void RedactRun::audit(const Held &held, Action action, const std::vector<Planned
                       const Settings &settings) {
   if (!writer_) return;
   const FramePlace place = place_of(GST_BUFFER_PTS(held.buffer.get()), segment_,
-                                    GST_VIDEO_INFO_WIDTH(&*info_), GST_VIDEO_INFO_HEIGHT(&*info_));
+                                    GST_VIDEO_INFO_WIDTH(&stored_->info), GST_VIDEO_INFO_HEIGHT(&stored_->info));
   const bool queued =
       writer_->write(audit_line(place, action, held.findings, settings.style, regions, *planes_));
   if (settings.audit_required && writer_->stats().dropped > 0) {

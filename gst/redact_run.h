@@ -19,6 +19,7 @@
 #include "redact_plan.h"
 #include "redact_planes.h"
 #include "redact_settings.h"
+#include "stored_frame.h"
 
 namespace moondream::redact {
 
@@ -95,8 +96,8 @@ class RedactRun {
   const std::shared_ptr<Counters> counters_;
   const GstClockTime hold_;
 
-  std::optional<GstVideoInfo> info_;   // of the caps
-  std::optional<PlaneWriter> planes_;  // for info_
+  std::optional<StoredFrame> stored_;  // what the caps say
+  std::optional<PlaneWriter> planes_;  // for stored_
   GstSegment segment_;
   std::deque<Held> held_;
   gsize held_bytes_ = 0;

@@ -13,7 +13,7 @@ bool can_write(GstVideoFormat format) {
 }
 
 GstCaps *writable_caps() {
-  GstCaps *caps = gst_caps_from_string(GST_VIDEO_CAPS_MAKE(GST_MOONDREAM_FRAME_FORMATS));
+  GstCaps *caps = gst_caps_from_string(GST_MOONDREAM_FRAME_CAPS);
   const GValue *all = gst_structure_get_value(gst_caps_get_structure(caps, 0), "format");
   GValue writable = G_VALUE_INIT;
   g_value_init(&writable, GST_TYPE_LIST);

@@ -11,7 +11,7 @@ namespace moondream {
 // in 1.26).
 bool can_write(GstVideoFormat format);
 
-// Raw video of all formats of GST_MOONDREAM_FRAME_FORMATS that can be written, for pad templates.
+// GST_MOONDREAM_FRAME_CAPS in the formats that can be written, for pad templates.
 // Transfer full.
 GstCaps *writable_caps();
 

@@ -226,6 +226,38 @@ TEST(MoondreamRedactFilter, InSyncModeNewCapsAreLookedAtAtOnce) {
   EXPECT_EQ(model.ended().count(), 3u) << "frame 6 has a tick, 0 and 3 are the first of their caps";
 }
 
+// Each buffer of alternate fields has half the rows. Metas say either height.
+TEST(MoondreamRedactFilter, FieldsAreRedactedCoveredAndDrawnOnToo) {
+  constexpr int kRows = 24;
+  const std::pair<const char *, std::function<bool(std::ptrdiff_t)>> consumers[] = {
+      {"moondreamredact margin=0 margin-growth=0",
+       [](std::ptrdiff_t changed) { return changed == 32 * kRows / 2; }},
+      {"moondreammoderate labels=thing action=cover",
+       [](std::ptrdiff_t changed) { return changed == 64 * kRows; }},
+      {"moondreamoverlay",
+       [](std::ptrdiff_t changed) { return changed > 0 && changed < 64 * kRows; }}};
+  for (const auto &[consumer, is_right] : consumers) {
+    for (const guint meta_height : {0u, 24u, 48u}) {
+      MockModel model;
+      Chain chain(std::string("moondreamfilter detect=thing mode=sync ! ") + consumer,
+                  "video/x-raw(format:Interlaced),format=GRAY8,width=64,height=48,"
+                  "framerate=25/1,interlace-mode=alternate");
+      BufferPtr field = grey_frame(0, 64 * kRows);
+      GST_BUFFER_FLAG_SET(field.get(),
+                          GST_VIDEO_BUFFER_FLAG_INTERLACED | GST_VIDEO_BUFFER_FLAG_TOP_FIELD);
+      if (meta_height > 0)
+        gst_buffer_add_video_meta(field.get(), GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_GRAY8,
+                                  64, meta_height);
+      ASSERT_EQ(chain.push(std::move(field)), GST_FLOW_OK) << consumer;
+      const auto bytes = bytes_of(chain.pull());
+      ASSERT_EQ(bytes.size(), 64u * kRows);
+      const auto changed =
+          std::count_if(bytes.begin(), bytes.end(), [](guint8 byte) { return byte != kPicture; });
+      EXPECT_TRUE(is_right(changed)) << consumer << ": " << changed << " at " << meta_height;
+    }
+  }
+}
+
 TEST(MoondreamRedactFilter, ALiveStreamIsRedactedAndLater) {
   MockModel model;
   Pipeline pipeline(
