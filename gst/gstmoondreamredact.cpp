@@ -23,7 +23,10 @@
  * sample-rate; in the filter's async mode, add what a result takes. Then, in sync mode, nothing
  * shows that two samples found, nor on the frames between them, as far as it went straight from the
  * one place to the other. Twice the period holds for what a sample in between missed, too. The
- * element tells it as latency and keeps at most #moondreamredact:max-bytes of frames.
+ * element tells it as latency and keeps at most #moondreamredact:max-bytes of frames. A frame has
+ * to leave before where there is no room, where upstream asks for its buffers (a DRAIN query), and
+ * at new caps, a new segment and timestamps that go back: what comes then does not say what was on
+ * it. At the end of the stream it leaves by what is known, since nothing can be found later.
  *
  * The style solid leaves nothing of the picture. Of pixelate and blur the means of cells are left,
  * from which printed text in a known font, or a face among few candidates, may be guessed, the more

@@ -171,6 +171,8 @@ const char *to_string(Missing missing) {
       return "too-old";
     case Missing::kNoRoom:
       return "no-room";
+    case Missing::kCutShort:
+      return "cut-short";
   }
   return "nothing";
 }

@@ -22,9 +22,10 @@ enum class Missing {
   kPending,     // nothing was found out yet
   kFailed,      // the newest sample failed
   kTooOld,      // the result is older than max-age
-  kNoRoom,      // the frame had to leave before hold-before was over
+  kNoRoom,      // the frame had to leave before hold-before was over: max-bytes
+  kCutShort,    // the same, because of what came behind it in the stream
 };
-constexpr int kMissingKinds = 8;
+constexpr int kMissingKinds = 9;
 
 // "pending" and so on. Static.
 const char *to_string(Missing missing);

@@ -386,8 +386,9 @@ void install_properties(GObjectClass *object_class) {
    * GstMoondreamRedact:on-missing:
    *
    * What happens to a frame of which too little is known: none or a broken sentinel, pending (also
-   * of what was seen before new caps), failed, older than #moondreamredact:max-age, or without the
-   * time that #moondreamredact:hold-before asks for.
+   * of what was seen before new caps), failed, older than #moondreamredact:max-age, with
+   * coordinates that may be those of another picture, or without the time that
+   * #moondreamredact:hold-before asks for.
    *
    * Since: 0.1
    */
@@ -464,7 +465,8 @@ void install_properties(GObjectClass *object_class) {
    *
    * Every decision, counted: frames, passed, redacted, covered, dropped, flushed (held when the
    * stream was flushed or stopped), regions; frames by what was missing (no-sentinel, no-meta,
-   * malformed, pending, failed, too-old, no-room); audit-written and audit-dropped lines.
+   * malformed, pending, failed, too-old, no-room, cut-short); audit-written and
+   * audit-dropped lines.
    *
    * Since: 0.1
    */

@@ -89,16 +89,11 @@ GstFlowReturn RedactRun::chain(BufferPtr buffer) {
   now_ = held.time;
   held_bytes_ += held.bytes;
   held_.push_back(std::move(held));
-  // The oldest leaves too early, as one of which not enough is known.
   while (held_bytes_ > settings.max_bytes && held_.size() > 1) {
-    Findings &findings = held_.front().findings;
-    if (held_.front().buffer && findings.missing == Missing::kNothing &&
-        held_.front().time + static_cast<GstClockTimeDiff>(hold_) > *now_)
-      findings.missing = Missing::kNoRoom;
-    const GstFlowReturn flow = release_front();
+    const GstFlowReturn flow = release_front(Missing::kNoRoom);
     if (flow != GST_FLOW_OK) return flow;
   }
-  return release(false);
+  return release_due();
 }
 
 // A result that an element upstream still holds from before new caps is about another picture.
@@ -111,44 +106,54 @@ void RedactRun::check_picture(Held &held) {
     findings.missing = Missing::kPending;
 }
 
-void RedactRun::set_caps(GstEvent *event) {
-  drain();
-  const std::optional<StoredFrame> last = std::exchange(stored_, std::nullopt);
+// False if they are those that were, but for the pace.
+bool RedactRun::set_caps(GstEvent *event) {
   GstCaps *caps;
   gst_event_parse_caps(event, &caps);
   GstVideoInfo info;
   const bool understood = gst_video_info_from_caps(&info, caps);
-  const StoredFrame stored = understood ? stored_frame(info) : StoredFrame{};
-  if (!understood || (last && differ(*last, stored))) {
-    new_picture_ = true;
-    results_.clear();
+  const auto next = understood ? std::optional(stored_frame(info)) : std::nullopt;
+  if (next && stored_ && !differ(*stored_, *next)) {
+    stored_ = next;
+    return false;
   }
-  if (!understood) throw FrameError("The video format is not understood.");
-  planes_.emplace(stored.info);
-  stored_ = stored;
+  drain();
+  if (stored_) new_picture_ = true;
+  stored_.reset();
+  results_.clear();
+  if (!next) throw FrameError("The video format is not understood.");
+  planes_.emplace(next->info);
+  stored_ = next;
+  return true;
 }
 
+// What comes behind says nothing of what waits: it is about another picture, or another time. That
+// is not so where the stream ends, be it for now: what waits then has waited for all there is.
 bool RedactRun::serialized_event(EventPtr event) {
   switch (GST_EVENT_TYPE(event.get())) {
     case GST_EVENT_CAPS:
-      set_caps(event.get());
+      if (!set_caps(event.get())) return keep_in_order(std::move(event));
       break;
-    case GST_EVENT_SEGMENT:
+    case GST_EVENT_SEGMENT: {
+      const GstSegment *segment;
+      gst_event_parse_segment(event.get(), &segment);
+      if (gst_segment_is_equal(segment, &segment_)) return keep_in_order(std::move(event));
       drain();
-      gst_event_copy_segment(event.get(), &segment_);
+      gst_segment_copy_into(segment, &segment_);
       results_.clear();
       picture_since_.reset();
       now_.reset();
       break;
+    }
     case GST_EVENT_EOS:
-      drain();
+      release_all(Missing::kNothing);
       if (writer_ && !writer_->flush(kAuditPatience) && settings_().audit_required)
         throw OutputError(GST_RESOURCE_ERROR_WRITE,
                           "The audit log could not be written to its end.");
       break;
     case GST_EVENT_STREAM_START:
     case GST_EVENT_SEGMENT_DONE:
-      drain();
+      release_all(Missing::kNothing);
       break;
     case GST_EVENT_FLUSH_STOP:
       clear();
@@ -161,18 +166,26 @@ bool RedactRun::serialized_event(EventPtr event) {
       if (GST_CLOCK_TIME_IS_VALID(duration)) time += segment_.rate < 0 ? 0 : duration;
       now_ = std::max(now_.value_or(time_of(time)), time_of(time));
       held_.push_back({.event = std::move(event), .buffer = {}, .findings = {}});
-      return release(false) == GST_FLOW_OK;
+      return release_due() == GST_FLOW_OK;
     }
     default:
-      if (held_.empty()) break;
-      held_.push_back({.event = std::move(event), .buffer = {}, .findings = {}});
-      return true;
+      return keep_in_order(std::move(event));
   }
   return gst_pad_push_event(src_, event.release());
 }
 
-GstFlowReturn RedactRun::drain() {
-  const GstFlowReturn flow = release(true);
+bool RedactRun::keep_in_order(EventPtr event) {
+  if (held_.empty()) return gst_pad_push_event(src_, event.release());
+  held_.push_back({.event = std::move(event), .buffer = {}, .findings = {}});
+  return true;
+}
+
+GstFlowReturn RedactRun::drain() { return release_all(Missing::kCutShort); }
+
+// `early` is said of frames whose wait is not over.
+GstFlowReturn RedactRun::release_all(Missing early) {
+  GstFlowReturn flow = GST_FLOW_OK;
+  while (!held_.empty() && flow == GST_FLOW_OK) flow = release_front(early);
   // Nobody wants the others, and they must not come behind what follows.
   if (flow != GST_FLOW_OK) clear();
   return flow;
@@ -192,26 +205,30 @@ void RedactRun::clear() {
 // ---- Out -------------------------------------------------------------------------------------
 
 // A frame leaves when what was seen `hold_` after it has come in; an event when it is the first.
-GstFlowReturn RedactRun::release(bool everything) {
-  while (!held_.empty()) {
-    const Held &front = held_.front();
-    const bool due = everything || front.event ||
-                     front.time + static_cast<GstClockTimeDiff>(hold_) <= now_.value_or(0);
-    if (!due) break;
-    const GstFlowReturn flow = release_front();
+bool RedactRun::is_due(const Held &held) const {
+  return held.event || held.time + static_cast<GstClockTimeDiff>(hold_) <= now_.value_or(0);
+}
+
+GstFlowReturn RedactRun::release_due() {
+  while (!held_.empty() && is_due(held_.front())) {
+    const GstFlowReturn flow = release_front(Missing::kNothing);
     // What is left waits for the flush that must come, or for the end.
     if (flow != GST_FLOW_OK) return flow;
   }
   return GST_FLOW_OK;
 }
 
-GstFlowReturn RedactRun::release_front() {
+// A frame that leaves early has not been looked at from behind, as hold-before promises.
+GstFlowReturn RedactRun::release_front(Missing early) {
   Held held = std::move(held_.front());
   held_.pop_front();
   held_bytes_ -= held.bytes;
-  if (!held.event) return finish(std::move(held));
-  gst_pad_push_event(src_, held.event.release());
-  return GST_FLOW_OK;
+  if (held.event) {
+    gst_pad_push_event(src_, held.event.release());
+    return GST_FLOW_OK;
+  }
+  if (held.findings.missing == Missing::kNothing && !is_due(held)) held.findings.missing = early;
+  return finish(std::move(held));
 }
 
 Plan RedactRun::plan_of(const Held &held, const Settings &settings) const {
@@ -340,8 +357,9 @@ void RedactRun::redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regi
 void RedactRun::audit(const Held &held, Action action, const std::vector<PlannedRegion> &regions,
                       const Settings &settings) {
   if (!writer_) return;
-  const FramePlace place = place_of(GST_BUFFER_PTS(held.buffer.get()), segment_,
-                                    GST_VIDEO_INFO_WIDTH(&stored_->info), GST_VIDEO_INFO_HEIGHT(&stored_->info));
+  const FramePlace place =
+      place_of(GST_BUFFER_PTS(held.buffer.get()), segment_, GST_VIDEO_INFO_WIDTH(&stored_->info),
+               GST_VIDEO_INFO_HEIGHT(&stored_->info));
   const bool queued =
       writer_->write(audit_line(place, action, held.findings, settings.style, regions, *planes_));
   if (settings.audit_required && writer_->stats().dropped > 0) {

@@ -48,7 +48,7 @@ class RedactRun {
   GstFlowReturn chain(BufferPtr buffer);
   // Serialized events, FLUSH_STOP included.
   bool serialized_event(EventPtr event);
-  // Before a serialized query may overtake what waits.
+  // Before a serialized query may overtake what waits. Frames that leave by it are cut short.
   GstFlowReturn drain();
 
   // How long frames wait here. Constant. Any thread.
@@ -74,11 +74,14 @@ class RedactRun {
   };
 
   GstClockTimeDiff time_of(GstClockTime pts) const;
-  void set_caps(GstEvent *event);
+  bool set_caps(GstEvent *event);
   void check_picture(Held &held);
   void remember(const Held &held);
-  GstFlowReturn release(bool everything);
-  GstFlowReturn release_front();
+  bool keep_in_order(EventPtr event);
+  bool is_due(const Held &held) const;
+  GstFlowReturn release_due();
+  GstFlowReturn release_all(Missing early);
+  GstFlowReturn release_front(Missing early);
   GstFlowReturn finish(Held held);
   Plan plan_of(const Held &held, const Settings &settings) const;
   void add_ways(Plan &plan, const Held &held) const;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "../overlay_frames.h"
@@ -315,18 +316,27 @@ TEST(MoondreamRedact, OrPassedButForZones) {
 
 // With sources other than moondream, and where a frame cannot wait as long as it should.
 TEST(MoondreamRedact, TheOtherReasonsFollowThePolicyToo) {
-  const std::pair<const char *, Properties> reasons[] = {
-      {"no-meta", {{"source", "roi"}}},
-      {"no-room", {{"hold-before", "3000000000"}, {"max-bytes", "1"}}}};
-  for (const auto &[stat, properties] : reasons) {
+  struct Reason {
+    const char *stat;
+    Properties properties;
+    int width = kWidth;                   // of the frame that the result is said to be of
+    GstClockTimeDiff step = GST_MSECOND;  // from the first frame to the second
+  };
+  const Reason reasons[] = {{"no-meta", {{"source", "roi"}}},
+                            {"no-room", {{"hold-before", "3000000000"}, {"max-bytes", "1"}}},
+                            {"cut-short", {{"hold-before", "3000000000"}}, kWidth, -GST_MSECOND}};
+  for (const auto &[stat, properties, width, step] : reasons) {
     for (const std::string policy : {"cover", "drop", "error", "pass"}) {
       Properties all = properties;
       all.emplace_back("on-missing", policy.c_str());
       RedactHarness harness(all);
       // The first has to leave when the second comes, or leaves at once.
       GstFlowReturn flow = GST_FLOW_OK;
-      for (int i = 0; i < 2 && flow == GST_FLOW_OK; ++i)
-        flow = harness.push(frame_with(result(AnalysisStatus::kFresh, i + 1), i * GST_MSECOND));
+      for (int i = 0; i < 2 && flow == GST_FLOW_OK; ++i) {
+        BufferPtr buffer = plain_frame(static_cast<GstClockTime>(GST_SECOND + i * step));
+        attach_analysis(buffer.get(), result(AnalysisStatus::kFresh, i + 1), width, kHeight);
+        flow = harness.push(std::move(buffer));
+      }
       EXPECT_EQ(flow, policy == "error" ? GST_FLOW_ERROR : GST_FLOW_OK) << stat << " " << policy;
       EXPECT_GE(harness.stat(stat), 1u) << policy;
       const BufferPtr out = harness.pull();
@@ -453,6 +463,99 @@ TEST(MoondreamRedact, MoreBytesThanAllowedAreCovered) {
   ASSERT_EQ(gst_harness_buffers_received(harness.get()), 2u);
   EXPECT_TRUE(is_covered(harness.pull()));
   EXPECT_EQ(harness.stat("no-room"), 2u);
+}
+
+// Sends what ends the wait, if anything does, behind frames 0 and 1, of which enough is known but
+// for what comes later.
+void wait_until(RedactHarness &harness, const std::function<void(GstHarness *)> &interrupt) {
+  for (int i = 0; i < 2; ++i)
+    ASSERT_EQ(harness.push(frame_with(result(AnalysisStatus::kHeld, 1, i * kFrame), i * kFrame)),
+              GST_FLOW_OK);
+  ASSERT_EQ(gst_harness_buffers_received(harness.get()), 0u);
+  interrupt(harness.get());
+}
+
+void push_segment(GstHarness *harness, GstClockTime start) {
+  GstSegment segment;
+  gst_segment_init(&segment, GST_FORMAT_TIME);
+  segment.start = segment.time = start;
+  gst_harness_push_event(harness, gst_event_new_segment(&segment));
+}
+
+void push_caps(GstHarness *harness, const char *text) {
+  GstCaps *caps = gst_caps_from_string(text);
+  gst_harness_push_event(harness, gst_event_new_caps(caps));
+  gst_caps_unref(caps);
+}
+
+// Nothing that comes behind it says what was on it: it was not looked at from behind.
+TEST(MoondreamRedact, AFrameWhoseWaitIsCutShortIsCovered) {
+  const std::pair<const char *, std::function<void(GstHarness *)>> interruptions[] = {
+      {"a drain query",
+       [](GstHarness *h) {
+         const QueryPtr query(gst_query_new_drain());
+         gst_pad_peer_query(h->srcpad, query.get());
+       }},
+      {"other caps",
+       [](GstHarness *h) {
+         push_caps(h, "video/x-raw,format=I420,width=32,height=96,framerate=30/1");
+       }},
+      {"another segment", [](GstHarness *h) { push_segment(h, GST_SECOND); }},
+      {"time that goes back",
+       [](GstHarness *h) {
+         gst_harness_push(h, frame_with(result(AnalysisStatus::kFresh, 2), 0).release());
+       }},
+  };
+  for (const auto &[name, interrupt] : interruptions) {
+    RedactHarness harness(Properties{{"hold-before", "300000000"}});
+    wait_until(harness, interrupt);
+    EXPECT_EQ(gst_harness_buffers_received(harness.get()), 2u) << name;
+    EXPECT_EQ(harness.stat("cut-short"), 2u) << name;
+    EXPECT_EQ(harness.stat("covered"), 2u) << name;
+    const BufferPtr out = harness.pull();
+    ASSERT_TRUE(out) << name;
+    EXPECT_TRUE(is_covered(out)) << name;
+  }
+}
+
+// Nothing can be seen later than that.
+TEST(MoondreamRedact, AtTheEndFramesHaveWaitedForAllThereIs) {
+  const std::pair<const char *, std::function<GstEvent *()>> ends[] = {
+      {"the end", [] { return gst_event_new_eos(); }},
+      {"the end of a segment", [] { return gst_event_new_segment_done(GST_FORMAT_TIME, 0); }},
+      {"another stream", [] { return gst_event_new_stream_start("other"); }},
+  };
+  for (const auto &[name, make] : ends) {
+    RedactHarness harness(Properties{{"hold-before", "300000000"}});
+    wait_until(harness, [&](GstHarness *h) { gst_harness_push_event(h, make()); });
+    EXPECT_EQ(gst_harness_buffers_received(harness.get()), 2u) << name;
+    EXPECT_EQ(harness.stat("cut-short"), 0u) << name;
+    EXPECT_EQ(harness.stat("passed"), 2u) << name;
+  }
+}
+
+// Frames still wait for what is found later.
+TEST(MoondreamRedact, WhatChangesNothingDoesNotEndTheWait) {
+  const std::pair<const char *, std::function<void(GstHarness *)>> events[] = {
+      {"the same caps", [](GstHarness *h) { push_caps(h, kSmallCaps); }},
+      {"another pace",
+       [](GstHarness *h) {
+         push_caps(h, "video/x-raw,format=I420,width=64,height=48,framerate=10/1");
+       }},
+      {"the same segment", [](GstHarness *h) { push_segment(h, 0); }},
+  };
+  for (const auto &[name, send] : events) {
+    RedactHarness harness(
+        Properties{{"margin", "0"}, {"margin-growth", "0"}, {"hold-before", "300000000"}});
+    wait_until(harness, send);
+    EXPECT_EQ(gst_harness_buffers_received(harness.get()), 0u) << name;
+    const FrameAnalysis seen =
+        result(AnalysisStatus::kFresh, 2, 0, {object({0.25, 0.25, 0.5, 0.5})});
+    ASSERT_EQ(harness.push(frame_with(seen, 2 * kFrame)), GST_FLOW_OK);
+    gst_harness_push_event(harness.get(), gst_event_new_eos());
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(luma(harness.pull(), 20, 15), 16) << name << i;
+    EXPECT_EQ(harness.stat("redacted"), 3u) << name;
+  }
 }
 
 // ---- Audit -----------------------------------------------------------------------------------
