@@ -51,8 +51,9 @@ Json to_json(const FrameAnalysis &analysis, const FramePlace &frame) {
                {"status", to_string(analysis.status)},
                {"age", time(analysis.age)},
                {"width", size(frame.width)},
-               {"height", size(frame.height)},
-               {"model", analysis.model}};
+               {"height", size(frame.height)}};
+  if (!frame.placed) json["placed"] = false;
+  json["model"] = analysis.model;
   json["objects"] = array(analysis.objects, [](const AnalysisObject &object) -> Json {
     return {{"label", object.label},
             {"score", object.score},

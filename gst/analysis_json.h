@@ -8,9 +8,11 @@
 //    "caption":"A face.","answers":[{"question":"Who?","answer":"Nobody."}]}
 //
 // Times are in nanoseconds and null where unknown; coordinates are fractions of the frame as in
-// gstmoondreammeta.h. "caption" is absent if none was asked for. An answer that was thought over
-// has "reasoning":{"text":"..","grounding":[{"start_idx":0,"end_idx":2,"points":[[0.2,0.3]]}]},
-// with indices in code points of its text. Thread-safety: safe.
+// gstmoondreammeta.h. Where they may be those of another picture, since an element in between
+// crops, flips or pads, there is "placed":false behind "height". "caption" is absent if none was
+// asked for. An answer that was thought over has
+// "reasoning":{"text":"..","grounding":[{"start_idx":0,"end_idx":2,"points":[[0.2,0.3]]}]}, with
+// indices in code points of its text. Thread-safety: safe.
 #pragma once
 
 #include <gst/gst.h>
@@ -28,6 +30,7 @@ struct FramePlace {
   GstClockTime running_time = GST_CLOCK_TIME_NONE;
   GstClockTime stream_time = GST_CLOCK_TIME_NONE;
   int width = 0, height = 0;  // pixels; 0: unknown, which is null
+  bool placed = true;         // coordinates are fractions of this frame
 };
 
 // The place of a buffer with this PTS in `segment`; times are unknown if it is not in time format.

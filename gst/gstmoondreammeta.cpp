@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "coordinates.h"
 #include "pointers.h"
 
 #ifdef HAVE_ANALYTICS
@@ -26,8 +27,8 @@ constexpr std::size_t kMostTracked = 500;
 // In the order of AnalysisStatus.
 constexpr std::array kStatusNames = {"fresh", "held", "predicted", "pending", "failed"};
 
-// Copies the sentinel whatever is done to the picture: its coordinates are fractions, and its
-// absence has a meaning of its own.
+// Copies the sentinel whatever is done to the picture: its absence has a meaning of its own. What
+// that makes of coordinates another meta says (coordinates.h).
 gboolean transform_sentinel(GstBuffer *target, GstCustomMeta *meta, GstBuffer *, GQuark, gpointer,
                             gpointer) {
   // An element that merges buffers keeps the sentinel of the first.
@@ -262,6 +263,7 @@ bool parse_answer(const GstStructure *entry, AnalysisAnswer &answer) {
 const char *to_string(AnalysisStatus status) { return kStatusNames[static_cast<int>(status)]; }
 
 void register_analysis_meta() {
+  register_coordinates_meta();
   static std::once_flag once;
   std::call_once(once, [] {
     // Another module of this process that holds this code may have done it.
@@ -279,6 +281,7 @@ void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width
   }
   GstCustomMeta *meta = gst_buffer_add_custom_meta(buffer, kMetaName);
   write_fields(gst_custom_meta_get_structure(meta), analysis);
+  attach_coordinates(buffer, width, height);
 }
 
 std::optional<FrameAnalysis> read_analysis(GstBuffer *buffer) {

@@ -24,7 +24,8 @@
 // result to result, begins at 1 and is given once in a stream. 0 is none.
 //
 // Coordinates are fractions [0, 1] of the frame as it left the filter; (0, 0) is its top left
-// corner. They are not adjusted when a later element crops or flips the picture.
+// corner. They are not adjusted when a later element crops or flips the picture; whether one did is
+// told by a second meta, see coordinates.h.
 //
 // Objects are written for stock consumers too: a GstVideoRegionOfInterestMeta each, with the param
 // structures "detection" and "object_id" (gint id, the object's, as trackers of DL Streamer write
@@ -96,12 +97,14 @@ struct FrameAnalysis {
 // "fresh", "held" and so on: the nick of a status. Static.
 const char *to_string(AnalysisStatus status);
 
-// Registers the sentinel with GStreamer. Every function here that needs it calls it; elements that
-// look for the meta by themselves call it first. Idempotent.
+// Registers the sentinel, and what says whose its coordinates are, with GStreamer. Every function
+// here that needs it calls it; elements that look for the meta by themselves call it first.
+// Idempotent.
 void register_analysis_meta();
 
 // Puts `analysis` on a writable buffer that holds a frame of width x height pixels: the sentinel,
-// in place of one that is there, and the metas of its objects beside those of other elements.
+// in place of one that is there, with whose coordinates these are, and the metas of its objects
+// beside those of other elements.
 void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width, int height);
 
 // Reads the sentinel. Nothing if there is none or if it is malformed, so that a consumer which

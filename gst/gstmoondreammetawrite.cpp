@@ -15,6 +15,9 @@
  * "caption":"A face.","answers":[]}
  * ]|
  *
+ * Where an element in between may have cropped, flipped or padded the picture, so that coordinates
+ * are not fractions of it, a line has "placed":false behind its height.
+ *
  * Times are those of the buffer, in nanoseconds. The result is about the frame whose PTS is `age`
  * earlier; in the filter's async mode that is never 0. Which buffers get a line is chosen by
  * #moondreammetawrite:frames. Buffers without the meta get none and are counted in
@@ -61,6 +64,7 @@
 #include <utility>
 
 #include "analysis_json.h"
+#include "coordinates.h"
 #include "gstmoondreamerror.h"
 #include "gstmoondreammeta.h"
 #include "line_output.h"
@@ -123,6 +127,7 @@ struct State {
 
   // Streaming thread only.
   guint64 serial = 0;  // of the newest result that was seen
+  gint rows = 0;       // of a buffer: of alternate fields, half of the picture's
   gint width = 0, height = 0;
   bool failing = false;  // since a line was last queued
 
@@ -320,6 +325,9 @@ static gboolean gst_moondream_metawrite_set_caps(GstBaseTransform *transform, Gs
                          &state->height, nullptr)) {
     state->width = state->height = 0;
   }
+  const gchar *interlacing = gst_structure_get_string(structure, "interlace-mode");
+  const bool fields = g_strcmp0(interlacing, "alternate") == 0;
+  state->rows = fields ? (state->height + 1) / 2 : state->height;
   return TRUE;
 }
 
@@ -371,8 +379,10 @@ static std::optional<std::string> write_result(GstBaseTransform *transform, Stat
     return std::nullopt;
   }
   if (!is_wanted(state, *analysis)) return std::nullopt;
-  const auto place =
+  auto place =
       moondream::place_of(GST_BUFFER_PTS(buffer), transform->segment, state->width, state->height);
+  place.placed =
+      state->width == 0 || moondream::drift_of(buffer, state->width, state->rows).has_value();
   std::string line = moondream::to_line(to_json(*analysis, place));
   const auto writer = state->current_writer();
   if (writer && !writer->write(line))

@@ -15,6 +15,10 @@
  * however many frames carry it. A buffer that carries nothing to draw passes as it is: not copied
  * and not made writable.
  *
+ * Boxes, points and gaze are not drawn where an element in between may have cropped, flipped or
+ * padded the picture, so that they would be at wrong places; a warning says so. Caption and answers
+ * are.
+ *
  * Where what is downstream shows pictures over the video by itself (it takes caps with the feature
  * meta:GstVideoOverlayComposition and asks for that meta, as glimagesink does), the pixels stay as
  * they are and the drawing travels beside them.
@@ -39,6 +43,7 @@
 #include <mutex>
 #include <utility>
 
+#include "coordinates.h"
 #include "gstmoondreamerror.h"
 #include "gstmoondreammeta.h"
 #include "mapped_frame.h"
@@ -95,7 +100,8 @@ struct State {
   Scene scene;                 // that the next two show
   BlendPlan plan;              // on frames of `stored`; only if not `attaches`
   CompositionPtr composition;  // only if `attaches`
-  bool drawing = false;  // on the buffer that is between prepare_output_buffer and transform_ip
+  bool drawing = false;   // on the buffer that is between prepare_output_buffer and transform_ip
+  bool unplaced = false;  // the application was told that boxes are not drawn
 
   Settings current_settings() {
     const std::lock_guard guard(settings_lock);
@@ -282,8 +288,28 @@ static gboolean gst_moondream_overlay_set_caps(GstBaseTransform *transform, GstC
 }
 
 static gboolean gst_moondream_overlay_stop(GstBaseTransform *transform) {
-  GST_MOONDREAM_OVERLAY(transform)->state->forget_drawing();
+  State *state = GST_MOONDREAM_OVERLAY(transform)->state;
+  state->forget_drawing();
+  state->unplaced = false;
   return TRUE;
+}
+
+// Whether coordinates are those of the picture. If not, the application is told, once.
+static bool are_placed(GstMoondreamOverlay *self, GstBuffer *buffer,
+                       const moondream::FrameAnalysis &analysis) {
+  if (analysis.objects.empty() && analysis.points.empty() && analysis.gaze.empty()) return true;
+  State *state = self->state;
+  const GstVideoInfo &info = state->stored.info;
+  if (moondream::drift_of(buffer, GST_VIDEO_INFO_WIDTH(&info), GST_VIDEO_INFO_HEIGHT(&info)))
+    return true;
+  if (!std::exchange(state->unplaced, true)) {
+    GST_ELEMENT_WARNING(self, STREAM, FORMAT,
+                        ("Boxes, points and gaze are not drawn: an element between "
+                         "moondreamfilter and this one may have cropped, flipped or padded the "
+                         "picture."),
+                        ("there is no meta that says where things are"));
+  }
+  return false;
 }
 
 // Renders what `buffer` says, unless it looks like the last. False: nothing is to be drawn.
@@ -291,7 +317,8 @@ static bool update_drawing(GstMoondreamOverlay *self, GstBuffer *buffer) {
   State *state = self->state;
   const auto analysis = moondream::read_analysis(buffer);
   if (!analysis) return false;
-  Scene scene = make_scene(*analysis, state->current_settings(), state->stored.info);
+  Scene scene = make_scene(*analysis, state->current_settings(), state->stored.info,
+                           are_placed(self, buffer, *analysis));
   if (scene != state->scene) {
     GST_DEBUG_OBJECT(self, "rendering result %" G_GUINT64_FORMAT, analysis->serial);
     const auto layers = state->renderer.render(scene);

@@ -8,14 +8,16 @@
  * MT2110T and MT2110R, which GStreamer itself cannot write safely. Regions are grown to whole
  * samples of chroma; nothing outside of them changes by a bit.
  *
- * It needs a moondreamfilter upstream, with any converters and scalers in between (but nothing that
- * crops, flips or adds borders, as videoscale does where caps want another aspect: results do not
- * follow that), and fails closed: a frame of which too little is known is covered as a whole, or
- * what #moondreamredact:on-missing says. That is the case where no result was found on it, where
- * the result is pending (as it is at the start and after seeks), failed, older than
- * #moondreamredact:max-age, or about a frame before new caps. A frame that cannot be mapped is an
- * error and does not leave. A frame on which there is nothing to redact passes as it is: not copied
- * and not made writable.
+ * It needs a moondreamfilter upstream, with any converters and scalers in between, and fails
+ * closed: a frame of which too little is known is covered as a whole, or what
+ * #moondreamredact:on-missing says. That is the case where no result was found on it, where the
+ * result is pending (as it is at the start and after seeks), failed, older than
+ * #moondreamredact:max-age, or about a frame before new caps; where an element in between may have
+ * cropped, flipped or padded the picture, as videoscale does where caps want another aspect, so
+ * that what the result says is somewhere else now; and where the frame had to leave before
+ * #moondreamredact:hold-before was over. A frame that cannot be mapped is an error and does not
+ * leave. A frame on which there is nothing to redact passes as it is: not copied and not made
+ * writable.
  *
  * What a detector finds on one frame was there before it. With #moondreamredact:hold-before frames
  * wait, so that a result also covers the frames just before the one that it is about, and the way

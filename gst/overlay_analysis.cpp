@@ -35,10 +35,31 @@ Paragraph make_tag(const std::string &label, double score, guint id, const Setti
   return tag;
 }
 
+void add_places(Scene *scene, const FrameAnalysis &analysis, const Settings &settings) {
+  for (const AnalysisObject &object : analysis.objects) {
+    const PixelRect box = pixels_of(object.box, scene->width, scene->height);
+    if (box.empty()) continue;
+    scene->boxes.push_back(
+        {box, object.label, make_tag(object.label, object.score, object.id, settings)});
+  }
+  for (const AnalysisPoint &found : analysis.points) {
+    ScenePoint point = {.label = found.label,
+                        .tag = make_tag(found.label, found.score, found.id, settings)};
+    if (pixel_of(found.point, scene->width, scene->height, &point.x, &point.y))
+      scene->points.push_back(std::move(point));
+  }
+  for (const AnalysisGaze &gaze : analysis.gaze) {
+    SceneRay ray;
+    if (pixel_of(gaze.from, scene->width, scene->height, &ray.x0, &ray.y0) &&
+        pixel_of(gaze.to, scene->width, scene->height, &ray.x1, &ray.y1))
+      scene->rays.push_back(ray);
+  }
+}
+
 }  // namespace
 
-Scene make_scene(const FrameAnalysis &analysis, const Settings &settings,
-                 const GstVideoInfo &info) {
+Scene make_scene(const FrameAnalysis &analysis, const Settings &settings, const GstVideoInfo &info,
+                 bool placed) {
   Scene scene;
   scene.width = GST_VIDEO_INFO_WIDTH(&info);
   scene.height = GST_VIDEO_INFO_HEIGHT(&info);
@@ -49,24 +70,7 @@ Scene make_scene(const FrameAnalysis &analysis, const Settings &settings,
   scene.line_width = static_cast<int>(settings.line_width);
   if (!is_drawn(analysis, settings.max_age)) return scene;
 
-  for (const AnalysisObject &object : analysis.objects) {
-    const PixelRect box = pixels_of(object.box, scene.width, scene.height);
-    if (box.empty()) continue;
-    scene.boxes.push_back(
-        {box, object.label, make_tag(object.label, object.score, object.id, settings)});
-  }
-  for (const AnalysisPoint &found : analysis.points) {
-    ScenePoint point = {.label = found.label,
-                        .tag = make_tag(found.label, found.score, found.id, settings)};
-    if (pixel_of(found.point, scene.width, scene.height, &point.x, &point.y))
-      scene.points.push_back(std::move(point));
-  }
-  for (const AnalysisGaze &gaze : analysis.gaze) {
-    SceneRay ray;
-    if (pixel_of(gaze.from, scene.width, scene.height, &ray.x0, &ray.y0) &&
-        pixel_of(gaze.to, scene.width, scene.height, &ray.x1, &ray.y1))
-      scene.rays.push_back(ray);
-  }
+  if (placed) add_places(&scene, analysis, settings);
   if (settings.draw_caption) {
     if (analysis.caption && !analysis.caption->empty())
       scene.panel.push_back({TextRun{*analysis.caption}});

@@ -22,9 +22,11 @@ struct Settings {
   GstClockTime max_age = GST_CLOCK_TIME_NONE;  // older results are not drawn; NONE = no limit
 };
 
-// The scene of `analysis` on frames of `info`. Empty if nothing is known of the frame, or what is
+// The scene of `analysis` on frames of `info`; if `placed` is false, without what needs a place:
+// coordinates are those of another picture. Empty if nothing is known of the frame, or what is
 // known is older than the settings allow; a result of unknown age counts as older than any limit
 // unless it is of this very frame.
-Scene make_scene(const FrameAnalysis &analysis, const Settings &settings, const GstVideoInfo &info);
+Scene make_scene(const FrameAnalysis &analysis, const Settings &settings, const GstVideoInfo &info,
+                 bool placed = true);
 
 }  // namespace moondream::overlay

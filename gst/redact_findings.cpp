@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "coordinates.h"
 #include "pointers.h"
 
 namespace moondream::redact {
@@ -94,12 +95,18 @@ void find_moondream(GstBuffer *buffer, const Settings &settings, const Wanted &w
     findings->age_is_unknown = !GST_CLOCK_TIME_IS_VALID(analysis->age);
     if (!findings->age_is_unknown) findings->age = analysis->age;
   }
+  const auto drift = drift_of(buffer, wanted.width(), wanted.height());
+  if (!drift && findings->missing == Missing::kNothing) findings->missing = Missing::kUnplaced;
+  const Drift room = drift.value_or(Drift{});
   for (const AnalysisObject &object : analysis->objects)
     add(findings, wanted,
-        {.box = object.box, .label = object.label, .score = object.score, .id = object.id});
+        {.box = widened(object.box, room),
+         .label = object.label,
+         .score = object.score,
+         .id = object.id});
   for (const AnalysisPoint &point : analysis->points)
     add(findings, wanted,
-        {.box = {point.point.x, point.point.y, point.point.x, point.point.y},
+        {.box = widened({point.point.x, point.point.y, point.point.x, point.point.y}, room),
          .is_point = true,
          .label = point.label,
          .score = point.score,
@@ -169,6 +176,8 @@ const char *to_string(Missing missing) {
       return "failed";
     case Missing::kTooOld:
       return "too-old";
+    case Missing::kUnplaced:
+      return "unplaced";
     case Missing::kNoRoom:
       return "no-room";
     case Missing::kCutShort:
@@ -186,6 +195,10 @@ Findings find(GstBuffer *buffer, const GstVideoInfo &info, const Settings &setti
   if (settings.source & kFromRoi) any = find_rois(buffer, wanted, &findings) || any;
   if (settings.source & kFromAnalytics) any = find_analytics(buffer, wanted, &findings) || any;
   if (!sentinel && !any) findings.missing = Missing::kNoMeta;
+  // A scaler that adds borders moves regions as if it did not, up to GStreamer 1.26.
+  if (!sentinel && any && gst_buffer_get_custom_meta(buffer, "moondream") &&
+      !drift_of(buffer, wanted.width(), wanted.height()))
+    findings.missing = Missing::kUnplaced;
   return findings;
 }
 

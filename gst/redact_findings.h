@@ -22,10 +22,11 @@ enum class Missing {
   kPending,     // nothing was found out yet
   kFailed,      // the newest sample failed
   kTooOld,      // the result is older than max-age
+  kUnplaced,    // an element in between may have cropped, flipped or padded the picture
   kNoRoom,      // the frame had to leave before hold-before was over: max-bytes
   kCutShort,    // the same, because of what came behind it in the stream
 };
-constexpr int kMissingKinds = 9;
+constexpr int kMissingKinds = 10;
 
 // "pending" and so on. Static.
 const char *to_string(Missing missing);

@@ -465,7 +465,7 @@ void install_properties(GObjectClass *object_class) {
    *
    * Every decision, counted: frames, passed, redacted, covered, dropped, flushed (held when the
    * stream was flushed or stopped), regions; frames by what was missing (no-sentinel, no-meta,
-   * malformed, pending, failed, too-old, no-room, cut-short); audit-written and
+   * malformed, pending, failed, too-old, unplaced, no-room, cut-short); audit-written and
    * audit-dropped lines.
    *
    * Since: 0.1

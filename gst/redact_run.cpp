@@ -285,6 +285,7 @@ GstFlowReturn RedactRun::finish(Held held) {
   const Missing missing = held.findings.missing;
   ++counters_->missing[static_cast<std::size_t>(missing)];
   const bool enough = missing == Missing::kNothing;
+  if (missing == Missing::kUnplaced && !std::exchange(unplaced_, true)) warn_of_unplaced();
   if (!enough) {
     GST_LOG_OBJECT(element_, "%s: %" GST_PTR_FORMAT, to_string(missing), held.buffer.get());
     if (settings.on_missing == OnMissing::kError) {
@@ -316,6 +317,14 @@ GstFlowReturn RedactRun::finish(Held held) {
   ++(cover ? counters_->covered : regions.empty() ? counters_->passed : counters_->redacted);
   counters_->regions += regions.size();
   return gst_pad_push(src_, held.buffer.release());
+}
+
+// Once: it is a matter of how the pipeline is built, and concerns every frame.
+void RedactRun::warn_of_unplaced() {
+  GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
+                      ("Where things are on a frame is not known: an element between "
+                       "moondreamfilter and this one may have cropped, flipped or padded it."),
+                      ("frames are dealt with as on-missing says"));
 }
 
 GstFlowReturn RedactRun::drop(const Held &held) {

@@ -85,6 +85,7 @@ class RedactRun {
   GstFlowReturn finish(Held held);
   Plan plan_of(const Held &held, const Settings &settings) const;
   void add_ways(Plan &plan, const Held &held) const;
+  void warn_of_unplaced();
   GstFlowReturn drop(const Held &held);
   void redact(GstBuffer *buffer, const std::vector<PlannedRegion> &regions, bool cover,
               const Settings &settings);
@@ -112,6 +113,7 @@ class RedactRun {
   std::optional<GstClockTimeDiff> picture_since_;
   bool dropped_ = false;  // the frame before the next one out
   bool audit_failing_ = false;
+  bool unplaced_ = false;  // the application was told
 };
 
 }  // namespace moondream::redact

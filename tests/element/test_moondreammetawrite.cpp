@@ -214,6 +214,26 @@ TEST_F(MoondreamMetawrite, EncodedVideoIsWrittenAboutToo) {
   EXPECT_TRUE(written[1]["width"].is_null());
 }
 
+// A reader cannot know that boxes are not of the frame whose size the line says.
+TEST_F(MoondreamMetawrite, CoordinatesOfAnotherPictureAreMarked) {
+  set("location", path());
+  start("video/x-raw,format=GRAY8,width=64,height=48");
+  ASSERT_TRUE(pass(0, face(1)));
+  // Fields of so many rows.
+  gst_harness_set_src_caps_str(harness_.get(),
+                               "video/x-raw(format:Interlaced),format=GRAY8,width=64,height=95,"
+                               "interlace-mode=alternate");
+  ASSERT_TRUE(pass(1, face(2)));
+  gst_harness_set_src_caps_str(harness_.get(), "video/x-raw,format=GRAY8,width=32,height=48");
+  ASSERT_TRUE(pass(2, face(3)));
+  end();
+  const auto written = lines();
+  ASSERT_EQ(written.size(), 3u);
+  EXPECT_FALSE(written[0].contains("placed"));
+  EXPECT_FALSE(written[1].contains("placed"));
+  EXPECT_EQ(written[2]["placed"], false);
+}
+
 TEST_F(MoondreamMetawrite, AppendKeepsWhatIsThereAndStartingAnewDoesNot) {
   set("append", "true");
   for (int run = 0; run < 2; ++run) {

@@ -324,7 +324,8 @@ TEST(MoondreamRedact, TheOtherReasonsFollowThePolicyToo) {
   };
   const Reason reasons[] = {{"no-meta", {{"source", "roi"}}},
                             {"no-room", {{"hold-before", "3000000000"}, {"max-bytes", "1"}}},
-                            {"cut-short", {{"hold-before", "3000000000"}}, kWidth, -GST_MSECOND}};
+                            {"cut-short", {{"hold-before", "3000000000"}}, kWidth, -GST_MSECOND},
+                            {"unplaced", {}, kWidth / 2}};
   for (const auto &[stat, properties, width, step] : reasons) {
     for (const std::string policy : {"cover", "drop", "error", "pass"}) {
       Properties all = properties;
