@@ -33,15 +33,14 @@ enum class Downstream { kShowsCompositions, kTakesTheirCapsAlone, kTakesNone, kT
 
 class Composition : public testing::Test {
  protected:
-  ~Composition() override {
-    if (harness_) gst_harness_teardown(harness_);
-  }
+  ~Composition() override { end(); }
 
   void begin(Downstream downstream) {
-    harness_ = gst_harness_new_with_element(
-        GST_ELEMENT(g_object_new(GST_TYPE_MOONDREAM_OVERLAY, "draw-labels", FALSE, "draw-scores",
-                                 FALSE, nullptr)),
-        "sink", "src");
+    end();
+    auto *element = GST_ELEMENT(gst_object_ref_sink(g_object_new(
+        GST_TYPE_MOONDREAM_OVERLAY, "draw-labels", FALSE, "draw-scores", FALSE, nullptr)));
+    harness_ = gst_harness_new_with_element(element, "sink", "src");
+    gst_object_unref(element);  // the harness has its own reference
     const std::string with = std::string("video/x-raw(memory:SystemMemory, ") + kFeature + ")";
     if (downstream == Downstream::kTakesNone) {
       gst_harness_set_sink_caps_str(harness_, "video/x-raw");
@@ -54,6 +53,11 @@ class Composition : public testing::Test {
     }
     info_ = test::info_of(GST_VIDEO_FORMAT_BGRx, kWidth, kHeight);
     gst_harness_set_src_caps(harness_, gst_video_info_to_caps(&info_));
+  }
+
+  void end() {
+    if (harness_) gst_harness_teardown(harness_);
+    harness_ = nullptr;
   }
 
   GstBuffer *new_frame() const {
