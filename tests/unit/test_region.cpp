@@ -6,39 +6,17 @@
 
 #include <cmath>
 
+#include "small_config.h"
+
 namespace moondream {
 namespace {
 
-constexpr std::int64_t kDim = 8;
+constexpr int kDim = 8;
 
 Config region_config(bool linear, bool layer_norm) {
-  Config config;
-  config.text = {.dim = kDim,
-                 .ff_dim = 8,
-                 .n_layers = 1,
-                 .vocab_size = 32,
-                 .max_context = 64,
-                 .n_heads = 1,
-                 .n_kv_heads = 1,
-                 .prefix_attn = 10};
-  config.vision = {.enc_dim = 4,
-                   .enc_patch_size = 2,
-                   .enc_n_layers = 1,
-                   .enc_ff_dim = 4,
-                   .enc_n_heads = 1,
-                   .proj_out_dim = kDim,
-                   .crop_size = 6,
-                   .overlap_margin = 1,
-                   .proj_inner_dim = 4};
-  config.region = {.dim = kDim,
-                   .coord_feat_dim = 4,
-                   .coord_out_dim = 6,
-                   .size_feat_dim = 4,
-                   .size_out_dim = 10,
-                   .inner_dim = 12,
-                   .linear_decoders = linear,
-                   .layer_norm = layer_norm};
-  config.tokenizer.templates = {{}, {}, {}, {}};
+  Config config = test::small_config(kDim);
+  config.region.linear_decoders = linear;
+  config.region.layer_norm = layer_norm;
   return config;
 }
 

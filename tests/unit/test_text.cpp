@@ -6,39 +6,19 @@
 
 #include <cmath>
 
+#include "small_config.h"
+
 namespace moondream {
 namespace {
 
-constexpr std::int64_t kDim = 16, kHeads = 2, kHeadDim = 8, kTokens = 5;
+constexpr int kDim = 16, kHeads = 2;
+constexpr std::int64_t kHeadDim = 8, kTokens = 5;
 
 // One block that is nothing but attention: its MLP's second layer is zero.
 Checkpoint attention_alone(bool tau) {
-  Config config;
-  config.text = {.dim = kDim,
-                 .ff_dim = 8,
-                 .n_layers = 1,
-                 .vocab_size = 32,
-                 .max_context = 64,
-                 .n_heads = kHeads,
-                 .n_kv_heads = kHeads,
-                 .prefix_attn = 10,
-                 .tau_attn = tau};
-  config.vision = {.enc_dim = 4,
-                   .enc_patch_size = 2,
-                   .enc_n_layers = 1,
-                   .enc_ff_dim = 4,
-                   .enc_n_heads = 1,
-                   .proj_out_dim = kDim,
-                   .crop_size = 6,
-                   .overlap_margin = 1,
-                   .proj_inner_dim = 4};
-  config.region = {.dim = kDim,
-                   .coord_feat_dim = 4,
-                   .coord_out_dim = 8,
-                   .size_feat_dim = 4,
-                   .size_out_dim = 16,
-                   .inner_dim = 4};
-  config.tokenizer.templates = {{}, {}, {}, {}};
+  Config config = test::small_config(kDim);
+  config.text.n_heads = config.text.n_kv_heads = kHeads;
+  config.text.tau_attn = tau;
   std::map<std::string, at::Tensor> tensors;
   for (const ExpectedTensor &expected : expected_tensors(config)) {
     const bool is_zero = expected.name.find("blocks.0.mlp.fc2") != std::string::npos;
