@@ -150,6 +150,29 @@ class Streams(unittest.TestCase):
         positions = batch.positions(prefix)[0]
         self.assertEqual(positions[first].item(), prefix)         # each begins behind the image
 
+    def test_what_is_packed_is_computed_as_if_it_were_alone(self):
+        torch.manual_seed(0)
+        model, prefix = Model(CONFIG), 5
+        lessons = [{"skill": "detect", "prompt": "red star", "boxes": [[0.1, 0.2, 0.3, 0.6]]},
+                   {"skill": "query", "prompt": "Is there a face?", "answer": "Yes"}]
+        image = torch.randn(1, prefix, CONFIG["text"]["dim"])
+
+        def hidden(sequences):
+            # Equal numbers of fed values: the same noise for all.
+            batch = Batch([sequences], torch.device("cpu"), np.random.default_rng(0))
+            batch.coordinates[batch.coordinates >= 0] = 0.25
+            batch.sizes[batch.sizes >= 0] = 0.5
+            x = torch.cat([image, batch.embed(model)], 1)
+            with torch.no_grad():
+                return model.text(x, batch.mask(prefix), batch.positions(prefix))[0, prefix:]
+
+        first, second = (self.writer.write(lesson) for lesson in lessons)
+        together = hidden([first, second])
+        # float32 sums over rows of other lengths.
+        torch.testing.assert_close(together[:len(first.ids)], hidden([first]), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(together[len(first.ids):], hidden([second]), atol=1e-4,
+                                   rtol=1e-4)
+
 
 class Numbers(unittest.TestCase):
     def test_gelu_is_the_tanh_form_and_so_is_its_slope(self):
