@@ -88,6 +88,10 @@ class Adder {
     throw Error(ErrorKind::kFailed, "The model answered with a gaze that was not asked for.");
   }
 
+  void operator()(const SegmentResult &) {
+    throw Error(ErrorKind::kFailed, "The model answered with an outline that was not asked for.");
+  }
+
   void operator()(const FaceGazeResult &result) {
     for (const FaceGaze &found : result.faces) {
       if (!found.gaze) continue;

@@ -124,6 +124,9 @@ class Section {
 
   Section section(const char *key) { return {find(key), name_ + "." + key, origin_}; }
 
+  // Whether the file has it.
+  bool exists() const { return object_ != nullptr; }
+
   // Throws if the file has a key that nothing asked for.
   void finish() const {
     if (!object_) return;
@@ -222,6 +225,8 @@ void read_affixes(Section &templates, const char *skill, std::optional<AffixTemp
 }
 
 void read_templates(Section section, Templates &templates) {
+  // What has words of its own may have been made before this skill was.
+  if (section.exists()) templates.segment.reset();
   if (section.is_null("caption")) templates.caption.reset();
   if (section.has("caption")) {
     CaptionTemplates captions = templates.caption.value_or(CaptionTemplates{});
@@ -235,6 +240,7 @@ void read_templates(Section section, Templates &templates) {
   read_affixes(section, "query", templates.query);
   read_affixes(section, "detect", templates.detect);
   read_affixes(section, "point", templates.point);
+  read_affixes(section, "segment", templates.segment);
   section.finish();
 }
 

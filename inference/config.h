@@ -126,6 +126,8 @@ struct Templates {
   std::optional<AffixTemplate> query = AffixTemplate{{1, 15381, 2}, {3}};
   std::optional<AffixTemplate> detect = AffixTemplate{{1, 7235, 476, 2}, {3}};
   std::optional<AffixTemplate> point = AffixTemplate{{1, 2581, 2}, {3}};
+  // Moondream 3's. Also absent if a file has templates, but not this one.
+  std::optional<AffixTemplate> segment;
 };
 
 // In place of a special id: the vocabulary has no such token.

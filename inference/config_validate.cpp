@@ -163,6 +163,10 @@ void validate_tokenizer(const Validator &check, const TokenizerConfig &tokenizer
     check.ids("tokenizer.templates.point.prefix", templates.point->prefix, text);
     check.ids("tokenizer.templates.point.suffix", templates.point->suffix, text);
   }
+  if (templates.segment) {
+    check.ids("tokenizer.templates.segment.prefix", templates.segment->prefix, text);
+    check.ids("tokenizer.templates.segment.suffix", templates.segment->suffix, text);
+  }
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ void apply_release(Release release, Config &config) {
     config.tokenizer.double_query_suffix = false;
     config.tokenizer.suffix_before_thinking = false;
     config.tokenizer.coord_or_eos = true;
+    config.tokenizer.templates.segment = AffixTemplate{{1, 17374, 2}, {3}};
   }
   if (release < Release::k20250621) apply_gpt2(release, config);
   if (release < Release::k20250109) apply_2024(release, config);

@@ -6,14 +6,18 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "sampler.h"
+#include "svg_path.h"
 #include "utf8.h"
 
 namespace moondream {
 namespace {
 
+// Ids up to here are commands in every vocabulary that has outlines, whatever text they have.
+constexpr std::int64_t kLastCommand = 20;
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
 void append(std::vector<std::int64_t> &ids, const std::vector<int> &more) {
@@ -27,6 +31,13 @@ void append(std::vector<std::int64_t> &ids, const TokenIds &more) {
 // Tells of a piece of text, if there is one.
 void tell(const TextListener &listener, std::string piece, bool reasoning) {
   if (listener && !piece.empty()) listener(std::move(piece), reasoning);
+}
+
+std::string stripped(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\n\v\f\r";
+  const auto first = text.find_first_not_of(kSpaces);
+  if (first == std::string_view::npos) return {};
+  return std::string(text.substr(first, text.find_last_not_of(kSpaces) + 1 - first));
 }
 
 Error missing(const char *what) {
@@ -109,6 +120,9 @@ Task<PromptResult> Skills::dispatch(const SinglePrompt &prompt, const Generation
       return skills.point(p, settings, sequence);
     }
     Task<PromptResult> operator()(const GazePrompt &p) const { return skills.gaze(p, sequence); }
+    Task<PromptResult> operator()(const SegmentPrompt &p) const {
+      return skills.segment(p, settings, sequence);
+    }
   };
   return std::visit(Dispatch{*this, settings, listener, sequence}, prompt);
 }
@@ -233,6 +247,79 @@ Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) co
   co_return result;
 }
 
+// Greedy, as the outlines are trained: what belongs to them is told by the kind of each token.
+Task<PromptResult> Skills::segment(const SegmentPrompt &prompt, const GenerationSettings &settings,
+                                   Sequence &sequence) const {
+  if (!config_.templates.segment) {
+    throw Error(ErrorKind::kSettings,
+                "this model has no template for outlines: only Moondream 3 draws them");
+  }
+  require_region();
+  if (prompt.object.empty()) throw missing("object");
+  std::vector<at::Tensor> parts = {text_.embed(config_.templates.segment->prefix)};
+  if (!prompt.spatial_refs.empty()) parts.push_back(spatial_refs(prompt.spatial_refs));
+  std::vector<std::int64_t> after;
+  append(after, tokenizer_.encode(prompt.object));
+  append(after, config_.templates.segment->suffix);
+  parts.push_back(text_.embed(after));
+
+  std::vector<double> coordinates;
+  std::optional<std::pair<double, double>> size;
+  std::vector<std::string> path;
+  co_await sequence.advance(at::cat(parts));
+  for (int generated = 1;; ++generated) {
+    at::Tensor logits = co_await sequence.logits();
+    forbid_unspoken(logits);
+    const std::int64_t token = logits.argmax().item<std::int64_t>();
+    sequence.observe("token", token);
+    if (ends_text(token)) break;
+    at::Tensor next;
+    if (token == config_.coord_id) {
+      const double value = co_await generate_coordinate(sequence);
+      coordinates.push_back(value);
+      next = region_.encode_coordinate(value);
+    } else if (token == config_.size_id) {
+      const auto [width, height] = co_await generate_size(sequence);
+      if (!size) size.emplace(width, height);
+      next = region_.encode_size(width, height);
+    } else {
+      if (token > kLastCommand && tokenizer_.contains(static_cast<int>(token))) {
+        const int id = static_cast<int>(token);
+        std::string text = stripped(tokenizer_.decode({&id, 1}));
+        if (!text.empty()) path.push_back(std::move(text));
+      }
+      next = text_.embed({&token, 1});
+    }
+    if (generated == settings.max_tokens || sequence.room() == 0) break;
+    co_await sequence.advance(std::move(next));
+  }
+  SegmentResult result;
+  if (coordinates.size() >= 2 && size) {
+    result.box = Box{coordinates[0] - size->first / 2, coordinates[1] - size->second / 2,
+                     coordinates[0] + size->first / 2, coordinates[1] + size->second / 2};
+  }
+  result.path = svg_path_of_tokens(path).value_or("");
+  co_return result;
+}
+
+Task<double> Skills::generate_coordinate(Sequence &sequence) const {
+  const at::Tensor logits = co_await sequence.coordinate();
+  const std::int64_t bin = logits.argmax().item<std::int64_t>();
+  sequence.observe("bin", bin);
+  co_return region_.coordinate_of_bin(bin);
+}
+
+Task<std::pair<double, double>> Skills::generate_size(Sequence &sequence) const {
+  const at::Tensor logits = co_await sequence.size();
+  const at::Tensor bins = logits.argmax(-1).cpu();
+  const std::int64_t width = bins[0].item<std::int64_t>();
+  const std::int64_t height = bins[1].item<std::int64_t>();
+  sequence.observe("bin", width);
+  sequence.observe("bin", height);
+  const std::pair size(region_.size_of_bin(width), region_.size_of_bin(height));
+  co_return size;
+}
+
 // Port of _generate_answer. The reference runs the text model once more after the last token that
 // fits max_tokens, and looks at nothing of it: that step is left out.
 Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSettings &settings,
@@ -293,10 +380,9 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
     tell(listener, chunk.add(static_cast<int>(token)), true);
     at::Tensor next;
     if (token == config_.coord_id) {
-      const std::int64_t bin = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
-      sequence.observe("bin", bin);
-      coordinates.push_back(region_.coordinate_of_bin(bin));
-      next = region_.encode_coordinate(coordinates.back());
+      const double value = co_await generate_coordinate(sequence);
+      coordinates.push_back(value);
+      next = region_.encode_coordinate(value);
     } else {
       next = text_.embed({&token, 1});
     }
@@ -335,24 +421,14 @@ Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool
                        ? 1.0 / (1.0 + std::exp(end - coord))
                        : 1.0 - at::softmax(logits, -1)[config_.eos_id].item<double>();
 
-    const std::int64_t x = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
-    sequence.observe("bin", x);
-    object.x = region_.coordinate_of_bin(x);
+    object.x = co_await generate_coordinate(sequence);
     co_await sequence.advance(region_.encode_coordinate(object.x));
-
-    const std::int64_t y = (co_await sequence.coordinate()).argmax().item<std::int64_t>();
-    sequence.observe("bin", y);
-    object.y = region_.coordinate_of_bin(y);
+    object.y = co_await generate_coordinate(sequence);
     co_await sequence.advance(region_.encode_coordinate(object.y));
-
     if (with_size) {
-      const at::Tensor bins = (co_await sequence.size()).argmax(-1).cpu();
-      const std::int64_t width = bins[0].item<std::int64_t>();
-      const std::int64_t height = bins[1].item<std::int64_t>();
-      sequence.observe("bin", width);
-      sequence.observe("bin", height);
-      object.width = region_.size_of_bin(width);
-      object.height = region_.size_of_bin(height);
+      const std::pair<double, double> size = co_await generate_size(sequence);
+      object.width = size.first;
+      object.height = size.second;
     }
     found.push_back(object);
     if (std::cmp_greater_equal(found.size(), max_objects)) break;

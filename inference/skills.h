@@ -1,6 +1,9 @@
 // What a Moondream model can be asked, each skill as a coroutine over a Sequence.
-// Port of the skills of moondream/torch/moondream.py @ 44146f1.
+// Port of the skills of moondream/torch/moondream.py @ 44146f1; segment is that of
+// kestrel/models/moondream/skills/segment.py of m87-labs/kestrel @ 3c3d352.
 #pragma once
+
+#include <utility>
 
 #include "config.h"
 #include "decoder.h"
@@ -47,6 +50,8 @@ class Skills {
   Task<PromptResult> point(const PointPrompt &prompt, const GenerationSettings &settings,
                            Sequence &sequence) const;
   Task<PromptResult> gaze(const GazePrompt &prompt, Sequence &sequence) const;
+  Task<PromptResult> segment(const SegmentPrompt &prompt, const GenerationSettings &settings,
+                             Sequence &sequence) const;
 
   // Forbids the ids that stand for no text and nothing else: models may have more rows than their
   // tokenizer has tokens. logits: [V], changed.
@@ -62,6 +67,9 @@ class Skills {
   // forced: begin with an object even if the model sees none.
   Task<std::vector<Found>> generate_points(at::Tensor prompt, bool with_size, bool forced,
                                            int max_objects, Sequence &sequence) const;
+  // The next place of which `sequence` is about to say one part.
+  Task<double> generate_coordinate(Sequence &sequence) const;
+  Task<std::pair<double, double>> generate_size(Sequence &sequence) const;
 
   at::Tensor object_prompt(const std::optional<AffixTemplate> &affixes, const std::string &object,
                            const char *skill) const;

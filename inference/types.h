@@ -114,18 +114,27 @@ struct FaceGazePrompt {
   bool operator==(const FaceGazePrompt &) const = default;
 };
 
-using Prompt =
-    std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt, FaceGazePrompt>;
+// The outline of an object. Moondream 3 only.
+struct SegmentPrompt {
+  std::string object;
+  std::vector<std::variant<Point, Box>> spatial_refs;  // places that say which one is meant
+
+  bool operator==(const SegmentPrompt &) const = default;
+};
+
+using Prompt = std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt,
+                            FaceGazePrompt, SegmentPrompt>;
 
 // What one generation of a model answers: all but the gazes of all faces, which are several.
 using SinglePrompt =
-    std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt>;
+    std::variant<CaptionPrompt, QueryPrompt, DetectPrompt, PointPrompt, GazePrompt, SegmentPrompt>;
 
 struct GenerationSettings {
-  double temperature = 0;  // 0 = greedy; else >= 0, softmax temperature of text tokens
+  // 0 = greedy; else >= 0, softmax temperature of the tokens of captions and answers
+  double temperature = 0;
   double top_p = 0.3;      // (0, 1], nucleus of text tokens; no effect when greedy
   std::uint64_t seed = 0;  // of the sampler; equal seeds give equal texts
-  int max_tokens = 768;    // >= 1, of each generated text
+  int max_tokens = 768;    // >= 1, of each generated text or outline
   int max_objects = 50;    // >= 1, of each detect or point prompt
 
   bool operator==(const GenerationSettings &) const = default;
@@ -188,9 +197,17 @@ struct FaceGazeResult {
   std::vector<FaceGaze> faces;
 };
 
+struct SegmentResult {
+  // Around the object; absent: the model named none.
+  std::optional<Box> box;
+  // The outline: data of an SVG path whose coordinates are fractions of the box, (0, 0) its top
+  // left corner. Empty: the model drew none, or nothing that can be read.
+  std::string path;
+};
+
 // Holds the alternative at the same position as its Prompt does.
-using PromptResult =
-    std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult, FaceGazeResult>;
+using PromptResult = std::variant<CaptionResult, QueryResult, DetectResult, PointResult, GazeResult,
+                                  FaceGazeResult, SegmentResult>;
 
 // A part of a text that is being generated.
 struct TextPiece {

@@ -47,6 +47,9 @@ Result result_with(const Request &request, const std::string &text,
                        [&](const GazePrompt &) -> PromptResult {
                          return GazeResult{Point{0.5, 0.5}};
                        },
+                       [&](const SegmentPrompt &) -> PromptResult {
+                         return SegmentResult{Box{0.25, 0.25, 0.75, 0.75}, "M 0 0 L 1 0 L 1 1 Z"};
+                       },
                    },
                    prompt));
   }

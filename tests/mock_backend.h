@@ -28,7 +28,8 @@ using Behaviour = std::function<Outcome(const Job &job)>;
 
 // One result of the right kind for each prompt: the texts "a mock caption" and "mock answer: "
 // before the question, one box (0.25, 0.25, 0.75, 0.75) of score 0.9, one point (0.5, 0.25) of
-// score 0.8, a gaze at (0.5, 0.5), of each such box from (0.5, 0.4).
+// score 0.8, a gaze at (0.5, 0.5), of each such box from (0.5, 0.4), a
+// triangle in such a box.
 Result mock_result(const Request &request);
 
 Behaviour answers();  // with mock_result()

@@ -115,6 +115,7 @@ std::string ask(const Model &model, const SinglePrompt &prompt) {
     std::string operator()(const PointResult &r) { return std::to_string(r.points.size()); }
     std::string operator()(const GazeResult &) { return "gaze"; }
     std::string operator()(const FaceGazeResult &) { return "faces"; }
+    std::string operator()(const SegmentResult &) { return "outline"; }
   };
   return std::visit(Text(), std::get<PromptResult>(result));
 }

@@ -60,6 +60,10 @@ TEST(Release, EachDoesWhatItDid) {
   const Config early = of("moondream1"), april = of("2024-04-02"), may = of("2024-05-20"),
                august = of("2024-08-26"), january = of("2025-01-09"), march = of("2025-03-27"),
                june = of("2025-06-21"), three = of("moondream3");
+  // Only the latest draws outlines: "segment" is its token 17374.
+  EXPECT_FALSE(june.tokenizer.templates.segment);
+  EXPECT_EQ(three.tokenizer.templates.segment.value().prefix, (TokenIds{1, 17374, 2}));
+  EXPECT_EQ(three.tokenizer.templates.segment->suffix, TokenIds{3});
   EXPECT_TRUE(early.vision.exact_gelu);
   EXPECT_FALSE(april.vision.exact_gelu);
   EXPECT_EQ(april.vision.cropping, Cropping::kWhole);

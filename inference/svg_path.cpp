@@ -1,0 +1,66 @@
+#include "svg_path.h"
+
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace moondream {
+namespace {
+
+constexpr std::string_view kCommands = "MmLlHhVvCcSsQqTtAaZz";
+constexpr double kBoxSide = 960;
+
+bool is_command(std::string_view token) {
+  return token.size() == 1 && kCommands.find(token[0]) != std::string_view::npos;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view token) {
+  std::int64_t value = 0;
+  const char *const end = token.data() + token.size();
+  const auto [stop, error] = std::from_chars(token.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  if (value == std::numeric_limits<std::int64_t>::min()) return std::nullopt;  // has no negative
+  return value;
+}
+
+// Up to three decimals.
+std::string fraction(std::int64_t value) {
+  char buffer[64];
+  const int size =
+      std::snprintf(buffer, sizeof buffer, "%.3f", static_cast<double>(value) / kBoxSide);
+  std::string text(buffer, static_cast<std::size_t>(size));
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> svg_path_of_tokens(std::span<const std::string> tokens) {
+  std::string path;
+  for (std::size_t i = 0; i < tokens.size();) {
+    if (!is_command(tokens[i])) return std::nullopt;
+    const std::string &command = tokens[i++];
+    std::vector<std::int64_t> numbers;
+    while (i < tokens.size() && !is_command(tokens[i])) {
+      const bool negative = tokens[i] == "-";
+      // The text may end before the number.
+      if (negative && ++i == tokens.size()) break;
+      const auto value = whole_number(tokens[i++]);
+      if (!value) return std::nullopt;
+      numbers.push_back(negative ? -*value : *value);
+    }
+    const bool single = std::string_view("HhVv").find(command) != std::string_view::npos;
+    if (!single && numbers.size() % 2 != 0) numbers.pop_back();
+    if (!path.empty()) path += ' ';
+    path += command;
+    for (const std::int64_t number : numbers) path += ' ' + fraction(number);
+  }
+  return path;
+}
+
+}  // namespace moondream
