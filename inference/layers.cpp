@@ -67,4 +67,16 @@ std::vector<Matrix> WeightSource::experts(const std::string &name) const {
   return matrices;
 }
 
+std::vector<LowRank> WeightSource::expert_additions(const std::string &name,
+                                                    std::size_t count) const {
+  const LowRank all = low_rank(name);
+  std::vector<LowRank> additions;
+  if (!all) return additions;
+  for (std::size_t e = 0; e < count; ++e) {
+    const auto expert = static_cast<std::int64_t>(e);
+    additions.push_back({all.a[expert], all.b[expert]});
+  }
+  return additions;
+}
+
 }  // namespace moondream

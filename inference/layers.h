@@ -74,6 +74,8 @@ class WeightSource {
   }
   // The experts' weights of one layer, each [out, in].
   std::vector<Matrix> experts(const std::string &name) const;
+  // What a variant adds to each of `count` experts; empty: nothing.
+  std::vector<LowRank> expert_additions(const std::string &name, std::size_t count) const;
   Mlp mlp(const std::string &name, bool exact_gelu = false) const {
     return {linear(name + ".fc1"), linear(name + ".fc2"), exact_gelu};
   }

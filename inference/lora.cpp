@@ -29,7 +29,7 @@ constexpr std::pair<std::string_view, std::string_view> kServiceParts[] = {
     {"up_a", "fc1.A"}, {"up_b", "fc1.B"}, {"down_a", "fc2.A"}, {"down_b", "fc2.B"}};
 
 // Our name of a key such as "lora_state_dict.text_lora.dense.0.up_a".
-std::optional<std::string> service_name(std::string_view key) {
+std::optional<std::string> service_name(std::string_view key, const Config &config) {
   strip(key, "lora_state_dict.");
   // Their module has its parts under two names each.
   if (!strip(key, "text_lora.") && !strip(key, "_text.") && !strip(key, "vision_lora.")) {
@@ -37,23 +37,26 @@ std::optional<std::string> service_name(std::string_view key) {
   }
   if (key == "proj_fc2.down") return "vision.proj_mlp.fc2.A";
   if (key == "proj_fc2.up") return "vision.proj_mlp.fc2.B";
-  if (!strip(key, "dense.")) return std::nullopt;
-  std::uint16_t block = 0;
-  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), block);
+  // Blocks of experts are counted from the first of them.
+  const bool experts = config.text.moe && strip(key, "moe.");
+  if (!experts && !strip(key, "dense.")) return std::nullopt;
+  std::uint16_t number = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
   if (error != std::errc()) return std::nullopt;
   key.remove_prefix(static_cast<std::size_t>(end - key.data()));
   if (!strip(key, ".")) return std::nullopt;
+  const std::int64_t block = number + (experts ? config.text.moe->start_layer : 0);
+  const std::string mlp =
+      "text.blocks." + std::to_string(block) + ".mlp." + (experts ? "experts." : "");
   for (const auto &[part, name] : kServiceParts) {
-    if (key == part) {
-      return "text.blocks." + std::to_string(block) + ".mlp." + std::string(name);
-    }
+    if (key == part) return mlp + std::string(name);
   }
   return std::nullopt;
 }
 
 // Our name of a key of either format, or the key itself.
-std::string lora_name(std::string_view key) {
-  if (auto name = service_name(key)) return *std::move(name);
+std::string lora_name(std::string_view key, const Config &config) {
+  if (auto name = service_name(key, config)) return *std::move(name);
   std::string name = canonical_name(key).name;
   constexpr std::string_view kParametrization = "parametrizations.weight.0.";
   const std::size_t at = name.find(kParametrization);
@@ -61,7 +64,8 @@ std::string lora_name(std::string_view key) {
   return name;
 }
 
-// The linear layers that a variant may add to, with the shapes of their weights.
+// The linear layers that a variant may add to, with the shapes of their weights; those of a block's
+// experts together.
 std::map<std::string, std::vector<std::int64_t>> adaptable(const Config &config) {
   std::map<std::string, std::vector<std::int64_t>> layers;
   constexpr std::string_view kWeight = ".weight";
@@ -72,6 +76,14 @@ std::map<std::string, std::vector<std::int64_t>> adaptable(const Config &config)
     if (!name.ends_with(kWeight) || tensor.shape.size() != 2) continue;
     if (!name.starts_with("text.blocks.") && name != "vision.proj_mlp.fc2.weight") continue;
     layers.emplace(name.substr(0, name.size() - kWeight.size()), tensor.shape);
+  }
+  for (std::int64_t i = 0; i < config.text.n_layers; ++i) {
+    if (!config.text.has_experts(i)) continue;
+    const MoeConfig &moe = *config.text.moe;
+    const std::string experts = "text.blocks." + std::to_string(i) + ".mlp.experts.";
+    const std::int64_t dim = config.text.dim, inner = moe.expert_inner_dim;
+    layers[experts + "fc1"] = {moe.num_experts, 2 * inner, dim};
+    layers[experts + "fc2"] = {moe.num_experts, dim, inner};
   }
   return layers;
 }
@@ -96,7 +108,7 @@ LoraTensors load_lora(const std::filesystem::path &path, const Config &config) {
   std::map<std::string, std::size_t> begins;
   for (const TensorFile &file : files) {
     for (const auto &[key, entry] : file.tensors()) {
-      std::string name = lora_name(key);
+      std::string name = lora_name(key, config);
       if (is_of_experts(name, config)) continue;
       const auto [other, is_new] = begins.emplace(name, entry.begin);
       if (is_new) {
@@ -138,7 +150,8 @@ LoraTensors load_lora(const std::filesystem::path &path, const Config &config) {
     if (!rank_fits || tensor.sizes() != at::IntArrayRef(expected) || !tensor.is_floating_point()) {
       mismatch(found_text(name, tensor) + " does not fit the weight " + shape_text(weight) +
                " and its other half " + found_text(other->first, other->second) +
-               " expected [rank, in] and [out, rank] of a floating-point type");
+               " expected [rank, in] and [out, rank], of each expert if there are any, of a "
+               "floating-point type");
     }
   }
   return tensors;

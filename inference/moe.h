@@ -16,6 +16,8 @@ struct Moe {
   Linear router;            // D -> experts
   std::vector<Matrix> fc1;  // of each expert, [2 * inner, D]: the values, then their gates
   std::vector<Matrix> fc2;  // of each expert, [D, inner]
+  // What a variant adds to each expert's; empty: nothing.
+  std::vector<LowRank> fc1_more, fc2_more;
   std::int64_t experts_per_token = 0;
 
   Moe() = default;

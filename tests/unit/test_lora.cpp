@@ -3,7 +3,9 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "checkpoint_support.h"
 #include "layers.h"
+#include "text.h"
 #include "torch_support.h"
 
 namespace moondream {
@@ -21,6 +23,9 @@ using test::write_file;
 
 const std::filesystem::path kTiny =
     std::filesystem::path(MOONDREAM_TEST_DATA) / "golden" / "moondream2-tiny";
+
+const std::filesystem::path kThree =
+    std::filesystem::path(MOONDREAM_TEST_DATA) / "golden" / "moondream3-tiny";
 
 Config tiny_config() { return read_config(kTiny / "config.json"); }
 
@@ -92,6 +97,74 @@ TEST(Lora, FineTunesOfTheServiceLoadUnderOurNames) {
                                              "vision.proj_mlp.fc2.A", "vision.proj_mlp.fc2.B"}));
   EXPECT_EQ(tensors.at("text.blocks.1.mlp.fc2.A").sizes(), (at::IntArrayRef{2, 256}));
   EXPECT_EQ(tensors.at("vision.proj_mlp.fc2.B").sizes(), (at::IntArrayRef{128, 4}));
+}
+
+// Fine-tunes of Moondream 3, whose blocks of experts are counted for themselves. What a variant
+// adds is as if it were in the weights.
+TEST(Lora, FineTunesOfExpertsComputeAsIfTheWeightsHadThem) {
+  at::manual_seed(1);
+  const Checkpoint plain = load_checkpoint(kThree);
+  const std::int64_t experts = 8, inner = 48, dim = 128, rank = 3;
+  std::map<std::string, at::Tensor> additions;
+  std::vector<RawTensor> file;
+  const auto add = [&](const std::string &key, const std::string &name, at::Tensor tensor) {
+    file.push_back(test::raw("text_lora." + key, tensor));
+    additions.emplace(name, tensor);
+  };
+  for (const std::string block : {"0", "1"}) {
+    const std::string ours = "text.blocks." + std::to_string(2 + std::stoi(block)) + ".mlp.";
+    const auto random = [](at::IntArrayRef shape) { return at::randn(shape) * 0.1; };
+    add("moe." + block + ".up_a", ours + "fc1.A", random({experts, rank, dim}));
+    add("moe." + block + ".up_b", ours + "fc1.B", random({experts, 2 * inner, rank}));
+    add("moe." + block + ".down_a", ours + "fc2.A", random({experts, rank, inner}));
+    add("moe." + block + ".down_b", ours + "fc2.B", random({experts, dim, rank}));
+  }
+  const TempDir dir;
+  const auto path = write_file(dir / "tune@100.safetensors", safetensors_of(file));
+  const LoraTensors variant = load_lora(path, plain.config());
+  EXPECT_EQ(variant.size(), 8u);
+  EXPECT_EQ(variant.at("text.blocks.3.mlp.experts.fc1.B").sizes(),
+            (at::IntArrayRef{experts, 2 * inner, rank}));
+
+  std::map<std::string, at::Tensor> merged = plain.tensors();
+  for (auto &[name, tensor] : merged) {
+    const std::string layer = name.substr(0, name.rfind('.'));
+    if (!name.ends_with(".weight") || !additions.contains(layer + ".A")) continue;
+    at::Tensor sum = tensor.to(at::kFloat).clone();
+    for (std::int64_t e = 0; e < experts; ++e) {
+      sum[e] += at::matmul(additions.at(layer + ".B")[e], additions.at(layer + ".A")[e]);
+    }
+    tensor = sum;
+  }
+  const Checkpoint other(plain.config(), merged);
+  const auto output = [](const Checkpoint &checkpoint, const LoraTensors *tensors) {
+    const WeightSource weights(checkpoint, c10::Device(c10::kCPU), c10::kFloat, std::nullopt,
+                               tensors);
+    const TextModel text(weights);
+    KvCache cache(static_cast<std::size_t>(text.config().n_layers));
+    const std::vector<std::int64_t> ids = {1, 327, 2, 638, 3, 500, 600};
+    const TextSegment segment{nullptr, &cache, std::ssize(ids)};
+    return text.lm_head(text.forward(text.embed(ids), {&segment, 1}));
+  };
+  const at::Tensor found = output(plain, &variant), expected = output(other, nullptr);
+  // The same sums of float32 products in another order, through four blocks.
+  EXPECT_TRUE(at::allclose(found, expected, 1e-4, 1e-4)) << (found - expected).abs().max();
+  EXPECT_FALSE(at::allclose(output(plain, nullptr), expected, 1e-2, 1e-2));
+}
+
+TEST(Lora, ExpertsThatDoNotFitAreNamed) {
+  const TempDir dir;
+  const auto error = [&](const std::vector<RawTensor> &tensors, const Config &config) {
+    const auto path = write_file(dir / "tune.safetensors", safetensors_of(tensors));
+    return error_of([&] { load_lora(path, config); });
+  };
+  const Config three = load_checkpoint(kThree).config();
+  const RawTensor b = numbers("moe.1.up_b", {8, 96, 2});
+  EXPECT_TRUE(says(error({numbers("moe.1.up_a", {8, 2, 128})}, three), "experts.fc1.B"));
+  EXPECT_TRUE(says(error({numbers("moe.1.up_a", {7, 2, 128}), b}, three), "[7, 2, 128]"));
+  EXPECT_TRUE(says(error({numbers("moe.1.up_a", {8, 3, 128}), b}, three), "[8, 3, 128]"));
+  EXPECT_TRUE(says(error({numbers("moe.2.up_a", {8, 2, 128})}, three), "text.blocks.4"));
+  EXPECT_TRUE(says(error({numbers("moe.0.up_a", {8, 2, 128})}, tiny_config()), "moe.0.up_a"));
 }
 
 TEST(Lora, WhatDoesNotFitIsNamed) {

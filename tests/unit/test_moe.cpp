@@ -7,7 +7,7 @@
 namespace moondream {
 namespace {
 
-TEST(Moe, IsTheWeightedSumOfTheChosenExperts) {
+TEST(Moe, IsTheWeightedSumOfTheChosenExpertsWithWhatAVariantAdds) {
   at::manual_seed(1);
   constexpr std::int64_t kDim = 6, kInner = 5, kExperts = 7, kChosen = 3;
   Moe moe;
@@ -19,6 +19,14 @@ TEST(Moe, IsTheWeightedSumOfTheChosenExperts) {
     fc2.push_back(at::randn({kDim, kInner}));
     moe.fc1.emplace_back(fc1.back());
     moe.fc2.emplace_back(fc2.back());
+  }
+  // What a variant adds to the experts is in their matrices.
+  constexpr std::int64_t kRank = 2;
+  for (std::size_t e = 0; e < kExperts; ++e) {
+    moe.fc1_more.push_back({at::randn({kRank, kDim}), at::randn({2 * kInner, kRank})});
+    moe.fc2_more.push_back({at::randn({kRank, kInner}), at::randn({kDim, kRank})});
+    fc1[e] = fc1[e] + at::matmul(moe.fc1_more[e].b, moe.fc1_more[e].a);
+    fc2[e] = fc2[e] + at::matmul(moe.fc2_more[e].b, moe.fc2_more[e].a);
   }
   for (const std::int64_t tokens : {1, 9}) {
     const at::Tensor x = at::randn({tokens, kDim});
@@ -39,7 +47,7 @@ TEST(Moe, IsTheWeightedSumOfTheChosenExperts) {
         const at::Tensor gelu = value * 0.5 * (1 + at::erf(value * M_SQRT1_2));
         expected += shares[k] * at::mv(fc2[e].to(at::kDouble), gelu * (gate + 1));
       }
-      // Sums of some tens of float32 products.
+      // Sums of some tens of float32 products of numbers up to about ten.
       EXPECT_TRUE(at::allclose(found[t].to(at::kDouble), expected, 1e-5, 1e-5)) << t;
     }
   }
