@@ -239,6 +239,40 @@ TEST(Checkpoint, Moondream3IsReadOffTheWeights) {
   }
 }
 
+// model_fp8.pt, as the production layout is published: the vectors' tensors in PyTorch's container.
+TEST(Checkpoint, ExpertsInFP8InAPyTorchFileAreTheSameModel) {
+  const auto golden = kGolden / "moondream3-tiny-fp8";
+  const SafetensorsFile file(golden / "model.safetensors");
+  std::vector<RawTensor> tensors;
+  int fp8 = 0;
+  for (const auto &[name, entry] : file.tensors()) {
+    const auto bytes = file.bytes(entry);
+    fp8 += entry.dtype == DType::kF8E4M3;
+    tensors.push_back({name,
+                       dtype_name(entry.dtype),
+                       entry.shape,
+                       {reinterpret_cast<const char *>(bytes.data()), bytes.size()}});
+  }
+  ASSERT_EQ(fp8, 2 * 2);  // two matrices in each of two blocks of experts
+  const TempDir dir;
+  std::filesystem::copy_file(golden / "config.json", dir / "config.json");
+  write_file(dir / "model_fp8.pt", test::torch_file_of(tensors));
+  const Checkpoint found = load_checkpoint(dir.path()), expected = load_checkpoint(golden);
+  EXPECT_TRUE(found.config().text.moe.value().fp8);
+  ASSERT_EQ(found.tensors().size(), expected.tensors().size());
+  for (const auto &[name, tensor] : expected.tensors()) {
+    const at::Tensor &other = found.tensor(name);
+    ASSERT_EQ(other.scalar_type(), tensor.scalar_type()) << name;
+    ASSERT_EQ(other.sizes(), tensor.sizes()) << name;
+    EXPECT_TRUE(at::equal(other.contiguous(), tensor.contiguous())) << name;
+  }
+  // And they are computed with as experts in 8 bits.
+  const WeightSource weights(found, c10::Device(c10::kCPU), c10::kFloat);
+  const auto experts = weights.experts("text.blocks.2.mlp.fc1");
+  ASSERT_TRUE(std::holds_alternative<QuantizedMatrix>(experts.at(0)));
+  EXPECT_EQ(std::get<QuantizedMatrix>(experts[0]).format, QuantizedFormat::kFp8);
+}
+
 TEST(Checkpoint, PackedWeightsAreReadOffTheWeights) {
   const TempDir dir;
   std::filesystem::copy_file(kGolden / "moondream2-tiny-int4" / "model.safetensors",

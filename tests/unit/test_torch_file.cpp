@@ -118,13 +118,7 @@ TEST(TorchFile, TensorsAreFoundInsideDictionariesAndLists) {
 
 // PyTorch saves the types that have no storage class of their own in another way.
 TEST(TorchFile, EightBitFloatsAreRead) {
-  const std::string storage = "(" + pickled("storage") +
-                              pickled_global("torch.storage", "UntypedStorage") + pickled("0") +
-                              pickled("cpu") + pickled(4) + "tQ";
-  const std::string tensor = pickled_global("torch._utils", "_rebuild_tensor_v3") + "(" + storage +
-                             pickled(0) + test::pickled_tuple({2, 2}) +
-                             test::pickled_tuple({2, 1}) + "\x89N" +
-                             pickled_global("torch", "float8_e4m3fn") + "tR";
+  const std::string tensor = test::pickled_fp8_tensor("0", {2, 2});
   const TensorFile file = open(archive(pickled_dict({{"w", tensor}})));
   EXPECT_EQ(file.tensors().at("w").dtype, DType::kF8E4M3);
   EXPECT_EQ(bytes_of(file, "w"), "abcd");

@@ -104,6 +104,19 @@ inline std::vector<std::int64_t> row_major(const std::vector<std::int64_t> &shap
   return strides;
 }
 
+// A float8_e4m3fn tensor that is all of that record: such types have no storage class of their own.
+inline std::string pickled_fp8_tensor(const std::string &record,
+                                      const std::vector<std::int64_t> &shape) {
+  std::int64_t elements = 1;
+  for (const std::int64_t size : shape) elements *= size;
+  const std::string storage = "(" + pickled("storage") +
+                              pickled_global("torch.storage", "UntypedStorage") + pickled(record) +
+                              pickled("cpu") + pickled(elements) + "tQ";
+  return pickled_global("torch._utils", "_rebuild_tensor_v3") + "(" + storage + pickled(0) +
+         pickled_tuple(shape) + pickled_tuple(row_major(shape)) + "\x89N" +
+         pickled_global("torch", "float8_e4m3fn") + "tR";
+}
+
 // A PyTorch file of these tensors, as torch.save writes a state dictionary.
 inline std::string torch_file_of(const std::vector<RawTensor> &tensors) {
   Records records = {{"archive/data.pkl", ""}, {"archive/byteorder", "little"}};
@@ -115,6 +128,11 @@ inline std::string torch_file_of(const std::vector<RawTensor> &tensors) {
                               : tensor.dtype == "BF16" ? std::pair("BFloat16Storage", 2)
                                                        : std::pair("ByteStorage", 1);
     const std::string record = std::to_string(items.size());
+    if (tensor.dtype == "F8_E4M3") {
+      items.emplace_back(tensor.name, pickled_fp8_tensor(record, tensor.shape));
+      records.emplace_back("archive/data/" + record, tensor.bytes);
+      continue;
+    }
     const auto elements = static_cast<std::int64_t>(tensor.bytes.size()) / size;
     items.emplace_back(tensor.name, pickled_tensor(pickled_storage(type, record, elements), 0,
                                                    tensor.shape, row_major(tensor.shape)));
