@@ -117,8 +117,10 @@ TEST(OutputQueue, IsDrainedWhenTheLastItemIsDone) {
   waiting.join();
 }
 
-// Whether a frame more would have to wait.
-bool is_held_up(OutputQueue &queue, GstClockTime ahead = 0) {
+// Whether a frame more would have to wait. If so, takes what is in the queue until it has not to;
+// `patience` is how long it may take to notice that.
+bool is_held_up(OutputQueue &queue, GstClockTime ahead = 0,
+                std::chrono::milliseconds patience = 0ms) {
   Gate taken;
   std::thread upstream([&] {
     EXPECT_EQ(queue.wait_until_taken(ahead), GST_FLOW_OK);
@@ -127,7 +129,7 @@ bool is_held_up(OutputQueue &queue, GstClockTime ahead = 0) {
   const bool waits = !taken.wait(1, 30ms);
   // Nothing is in an empty queue that could be taken.
   std::vector<QueueItem> items;
-  while (!taken.wait(1, 0ms) && queue.frames() > 0) {
+  for (auto time = 0ms; !taken.wait(1, time) && queue.frames() > 0; time = patience) {
     QueueItem item;
     queue.take(item);
     queue.done();
@@ -142,7 +144,7 @@ TEST(OutputQueue, WhatMayLeaveIsHeldUpByTheOneThatTakes) {
   for (guint64 i = 1; i < OutputQueue::kMinAhead; ++i) queue.put(frame(i));
   EXPECT_FALSE(is_held_up(queue));
   queue.put(frame(OutputQueue::kMinAhead));
-  EXPECT_TRUE(is_held_up(queue));
+  EXPECT_TRUE(is_held_up(queue, 0, kTestPatience));
   EXPECT_EQ(queue.frames(), OutputQueue::kMinAhead - 1) << "one was taken";
 }
 
