@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "tokenizer_growth.h"
 #include "types.h"
 #include "utf8.h"
 
@@ -75,6 +76,7 @@ std::string SentencePieceNormalizer::normalize(std::string_view text) const {
     if (!replacement.empty()) {
       after_space = remove_extra_whitespaces_ && replacement.ends_with(' ');
     }
+    check_grown(normalized.size());
     text.remove_prefix(prefix.size);
   }
   if (remove_extra_whitespaces_) {

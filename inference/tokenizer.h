@@ -25,12 +25,13 @@ class Tokenizer {
   // their ids where the tokenizer's own library does the same (tokenizer.json: yes,
   // sentencepiece control pieces: no).
   // Throws Error: kSettings if text is longer than kMaxTextBytes; kFailed if a regular expression
-  // of the file exceeds its time or memory on this text.
+  // of the file exceeds its time or memory on this text, or its rules make too much of it.
   virtual std::vector<int> encode(std::string_view text) const = 0;
 
   // Returns the text of `ids`, always valid UTF-8: bytes that form no character become U+FFFD, as
   // they do when a sequence ends within a character. Special tokens are skipped or spelt out.
-  // Throws Error{kSettings} that names the first id which is none of this vocabulary.
+  // Throws Error: kSettings that names the first id which is none of this vocabulary; kFailed as
+  // encode() does.
   virtual std::string decode(std::span<const int> ids, bool skip_special_tokens = true) const = 0;
 
   // Whether decode() takes the id.

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "files.h"
+#include "tokenizer_growth.h"
 #include "utf8.h"
 
 namespace moondream {
@@ -83,7 +84,13 @@ int AddedTokens::add(const JsonView &section, const BpeModel &model, const Norma
                  quote(*other));
   }
   std::string text = content;
-  if (normalizer && section.at("normalized").boolean()) text = normalizer(std::move(text));
+  const bool normalized = section.at("normalized").boolean();
+  try {
+    if (normalizer && normalized) text = normalizer(std::move(text));
+    check_grown(text_bytes_ += text.size());
+  } catch (const Error &error) {
+    section.fail(error.what());
+  }
   if (text.empty()) section.fail("there is no text to look for");
   Token token{std::move(text), section.at("single_word").boolean(), section.at("lstrip").boolean(),
               section.at("rstrip").boolean(), section.at("special").boolean()};
@@ -108,6 +115,7 @@ std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text,
                                                    const PrefixMap &patterns) const {
   std::vector<Piece> pieces;
   std::size_t done = 0;
+  std::size_t space_begin = 0, space_end = 0;  // white space that was measured last
   for (std::size_t pos = 0; pos < text.size();) {
     const PrefixMap::Entry *pattern = patterns.longest_prefix(text.substr(pos));
     if (!pattern) {
@@ -125,7 +133,13 @@ std::vector<AddedTokens::Piece> AddedTokens::split(std::string_view text,
       begin = done < begin ? done + trailing_space(text.substr(done, begin - done)) : done;
     }
     // The search for more tokens goes on before the stripped white space, which may hold some.
-    if (token.rstrip) end += leading_space(text.substr(end));
+    if (token.rstrip) {
+      if (end < space_begin || end >= space_end) {
+        space_begin = end;
+        space_end = end + leading_space(text.substr(end));
+      }
+      end = space_end;
+    }
     if (done < begin) pieces.push_back({text.substr(done, begin - done), std::nullopt});
     pieces.push_back({text.substr(begin, end - begin), pattern->value});
     done = end;

@@ -56,6 +56,7 @@ class AddedTokens {
 
   std::unordered_map<int, Token> tokens_;  // by id
   PrefixMap raw_, normalized_;             // to ids
+  std::size_t text_bytes_ = 0;             // of all tokens
   int max_id_ = -1;
 };
 

@@ -15,6 +15,22 @@
 namespace moondream {
 namespace {
 
+// In a whole file; those in use have up to 500. ICU takes two kilobytes for "\p{L}" compiled.
+constexpr std::size_t kMaxExpressionBytes = 8192;
+
+// Bytes of all regular expressions in a section. JSON of files nests no deeper than parse_json()
+// allows.
+std::size_t expression_bytes(const nlohmann::json &value) {
+  std::size_t bytes = 0;
+  for (const auto &[key, member] : value.items()) {
+    if (member.is_structured()) bytes += expression_bytes(member);
+    if (value.is_object() && key == "Regex" && member.is_string()) {
+      bytes += member.get_ref<const std::string &>().size();
+    }
+  }
+  return bytes;
+}
+
 // Refuses the sections that would change what encode() returns and are not supported.
 void check_sections(const JsonView &root) {
   root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
@@ -24,6 +40,14 @@ void check_sections(const JsonView &root) {
   }
   for (const char *key : {"truncation", "padding"}) {
     if (const auto section = root.find(key)) section->unsupported(key);
+  }
+  std::size_t expressions = 0;
+  for (const char *key : {"normalizer", "pre_tokenizer", "decoder"}) {
+    const auto section = root.find(key);
+    if (section && section->raw().is_object()) expressions += expression_bytes(section->raw());
+  }
+  if (expressions > kMaxExpressionBytes) {
+    root.unsupported("regular expressions of " + std::to_string(expressions) + " bytes");
   }
   if (const auto post_processor = root.find("post_processor")) {
     // ByteLevel trims the positions of tokens in the text, which are not kept. TemplateProcessing

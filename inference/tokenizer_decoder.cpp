@@ -7,6 +7,7 @@
 
 #include "files.h"
 #include "tokenizer_byte_level.h"
+#include "tokenizer_growth.h"
 #include "tokenizer_pattern.h"
 #include "utf8.h"
 
@@ -65,7 +66,11 @@ Decoder make_replace(const JsonView &section) {
   section.allow_only({"type", "pattern", "content"});
   return [pattern = Pattern(section.at("pattern")),
           content = section.at("content").string()](std::vector<std::string> tokens) {
-    for (std::string &token : tokens) token = pattern.replace_all(token, content);
+    std::size_t bytes = 0;
+    for (std::string &token : tokens) {
+      token = pattern.replace_all(token, content);
+      check_grown(bytes += token.size());
+    }
     return tokens;
   };
 }
@@ -83,10 +88,12 @@ Decoder make_strip(const JsonView &section) {
   const int stop = section.at("stop").integer(0, std::numeric_limits<int>::max());
   return [content, start, stop](std::vector<std::string> tokens) {
     for (std::string &token : tokens) {
-      for (int i = 0; i < start && token.starts_with(content); ++i) token.erase(0, content.size());
-      for (int i = 0; i < stop && token.ends_with(content); ++i) {
-        token.erase(token.size() - content.size());
+      std::string_view rest = token;
+      for (int i = 0; i < start && rest.starts_with(content); ++i) {
+        rest.remove_prefix(content.size());
       }
+      for (int i = 0; i < stop && rest.ends_with(content); ++i) rest.remove_suffix(content.size());
+      token = std::string(rest);
     }
     return tokens;
   };
@@ -100,7 +107,10 @@ Decoder make_sequence(const JsonView &section) {
     steps.push_back(make_decoder(decoders.element(i)));
   }
   return [steps = std::move(steps)](std::vector<std::string> tokens) {
-    for (const Decoder &step : steps) tokens = step(std::move(tokens));
+    for (const Decoder &step : steps) {
+      tokens = step(std::move(tokens));
+      check_grown(tokens);
+    }
     return tokens;
   };
 }

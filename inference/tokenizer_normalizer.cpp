@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "files.h"
+#include "tokenizer_growth.h"
 #include "tokenizer_pattern.h"
 #include "types.h"
 #include "utf8.h"
@@ -57,7 +58,10 @@ Normalizer sequence(const JsonView &section) {
     steps.push_back(make_normalizer(normalizers.element(i)));
   }
   return [steps = std::move(steps)](std::string text) {
-    for (const Normalizer &step : steps) text = step(std::move(text));
+    for (const Normalizer &step : steps) {
+      text = step(std::move(text));
+      check_grown(text.size());
+    }
     return text;
   };
 }

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "files.h"
+#include "tokenizer_growth.h"
 #include "types.h"
 
 namespace moondream {
@@ -152,6 +153,7 @@ std::string Pattern::replace_all(std::string_view text, std::string_view content
   std::string replaced;
   for (const Span &span : find_matches(text)) {
     replaced += span.match ? content : text.substr(span.begin, span.end - span.begin);
+    check_grown(replaced.size());
   }
   return replaced;
 }

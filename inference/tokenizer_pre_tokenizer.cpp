@@ -4,6 +4,7 @@
 
 #include "files.h"
 #include "tokenizer_byte_level.h"
+#include "tokenizer_growth.h"
 #include "tokenizer_pattern.h"
 
 namespace moondream {
@@ -103,7 +104,10 @@ PreTokenizer make_sequence(const JsonView &section) {
     steps.push_back(make_pre_tokenizer(pre_tokenizers.element(i)));
   }
   return [steps = std::move(steps)](std::vector<std::string> words) {
-    for (const PreTokenizer &step : steps) words = step(std::move(words));
+    for (const PreTokenizer &step : steps) {
+      words = step(std::move(words));
+      check_grown(words);
+    }
     return words;
   };
 }

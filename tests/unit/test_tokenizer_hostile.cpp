@@ -196,6 +196,82 @@ TEST(TokenizerJson, WithARegexOfExponentialTimeFailsInBoundedTime) {
   EXPECT_TRUE(says(error, "(c+)+(c+)+b")) << error.what();
 }
 
+// Thirty rules that each double a text would make a gigabyte of one letter.
+TEST(TokenizerJson, WhoseRulesMakeTextGrowForEverFailsBeforeMemoryEnds) {
+  Json twice = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  Json steps = Json::array();
+  for (int i = 0; i < 30; ++i) steps.push_back(twice);
+
+  Json normalizing = good();
+  normalizing["normalizer"]["normalizers"] = steps;
+  const auto tokenizer = load_json(normalizing.dump());
+  const Error encoding = error_of([&] { tokenizer->encode("a"); });
+  EXPECT_EQ(encoding.kind(), ErrorKind::kFailed);
+  EXPECT_TRUE(says(encoding, "grow")) << encoding.what();
+
+  Json decoding = good();
+  decoding["decoder"]["decoders"] = steps;
+  const Error error = error_of([&] { load_json(decoding.dump())->decode(std::vector{0}); });
+  EXPECT_EQ(error.kind(), ErrorKind::kFailed);
+
+  // Each byte of what is not printable becomes two, again and again.
+  Json cutting = good();
+  Json levels = Json::array();
+  for (int i = 0; i < 30; ++i) {
+    levels.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
+  }
+  cutting["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", levels}};
+  const auto cutter = load_json(cutting.dump());
+  EXPECT_EQ(error_of([&] { cutter->encode("\u00E9"); }).kind(), ErrorKind::kFailed);
+}
+
+TEST(TokenizerJson, WhoseOwnTokensGrowForEverIsAReadError) {
+  Json json = good();
+  Json &steps = json["normalizer"]["normalizers"] = Json::array();
+  for (int i = 0; i < 30; ++i) {
+    steps.push_back({{"type", "Replace"}, {"pattern", {{"String", "s"}}}, {"content", "ss"}});
+  }
+  expect_read_error(json.dump(), "grow");
+}
+
+// What rules in use make of the longest text is far from the limit: a space becomes three bytes.
+TEST(TokenizerJson, OfUsefulRulesTakesTheLongestText) {
+  Json json = good();
+  json["added_tokens"] = Json::array();
+  json["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", "\u2581"}};
+  json["pre_tokenizer"] = nullptr;
+  const auto tokenizer = load_json(json.dump());
+  EXPECT_NO_THROW(tokenizer->encode(std::string(kMaxTextBytes, ' ')));
+}
+
+// ICU takes two kilobytes for each of these; the good file has "x+" already.
+TEST(TokenizerJson, WithALongRegularExpressionIsRefused) {
+  std::string expression;
+  for (int i = 0; i < 2000; ++i) expression += "\\p{L}";
+  Json json = good();
+  json["pre_tokenizer"]["pattern"] = {{"Regex", expression}};
+  const Error error = error_of([&] { load_json(json.dump()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "regular expressions of 10002 bytes")) << error.what();
+}
+
+// Each of these took hours where a step looked at all of the rest of a long stretch anew: half a
+// million steps over half a megabyte.
+TEST(TokenizerJson, OfLongStretchesOfWhiteSpaceIsReadInOnePass) {
+  Json stripping = good();
+  stripping["added_tokens"] = Json::parse(
+      R"([{"id": 4, "content": " ", "single_word": false, "lstrip": true, "rstrip": true,
+           "normalized": false, "special": false}])");
+  const std::string spaces(kMaxTextBytes, ' ');
+  EXPECT_NO_THROW(load_json(stripping.dump())->encode(spaces));
+
+  Json decoding = good();
+  decoding["model"]["vocab"][spaces] = 5;
+  decoding["decoder"]["decoders"][1]["start"] = 2'000'000'000;
+  const auto tokenizer = load_json(decoding.dump());
+  EXPECT_EQ(tokenizer->decode(std::vector{5}), "");
+}
+
 // ---- Paths -------------------------------------------------------------------------------------
 
 TEST(LoadTokenizer, OfADirectoryPrefersTokenizerJson) {
