@@ -73,7 +73,9 @@ TorchFile::TorchFile(const std::filesystem::path &path) : TensorFile(path) {
 
   mapping_ = file.bytes;
   data_ = mapping_.get();
-  for (auto &[name, tensor] : read_torch_pickle(text_of(pickle->second), path.string())) {
+  for (const auto &[tensor_name, tensor] :
+       read_torch_pickle(text_of(pickle->second), path.string())) {
+    const std::string &name = tensor_name;  // which a lambda may keep
     const auto fail_tensor = [&](const std::string &what) {
       fail("tensor " + quote(name) + " " + what);
     };
