@@ -12,6 +12,7 @@
 #include "config_from_shapes.h"
 #include "files.h"
 #include "mapped_tensor.h"
+#include "quantized_weights.h"
 #include "release.h"
 #include "tensor_sources.h"
 #include "types.h"
@@ -70,6 +71,13 @@ void check_complete(const Config &config, const Tensors &tensors, const std::fil
   std::set<std::string> expected;
   for (const auto &[name, shape, bytes] : expected_tensors(config)) {
     const char *type = bytes ? " of bytes" : " of a floating-point type";
+    if (name.starts_with("text.") && shape.size() >= 2 && quantized_form(tensors, name)) {
+      std::vector<std::string> parts;
+      const std::string fault = check_quantized(tensors, name, shape, parts);
+      if (!fault.empty()) misshapen.add(fault);
+      expected.insert(parts.begin(), parts.end());
+      continue;
+    }
     expected.insert(name);
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
@@ -167,6 +175,15 @@ Checkpoint::Checkpoint(Config config, Tensors tensors, std::filesystem::path pat
     : path_(std::move(path)), config_(std::move(config)), tensors_(std::move(tensors)) {
   config_.validate(text_of(path_));
   check_complete(config_, tensors_, path_, sources);
+}
+
+std::string Checkpoint::quantized() const {
+  std::string smallest;
+  for (const auto &[name, tensor] : tensors_) {
+    if (name.ends_with(".weight.int4")) return "int4";
+    if (name.ends_with(".weight.int8")) smallest = "int8";
+  }
+  return smallest;
 }
 
 const at::Tensor &Checkpoint::tensor(const std::string &name) const {

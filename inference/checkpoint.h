@@ -17,9 +17,10 @@
 namespace moondream {
 
 // Exactly the expected tensors of its configuration, each of a floating-point type (not necessarily
-// the same). Those of load_checkpoint() are on the CPU and, where they can be, views of the mapped
-// files, which stay mapped while any of them lives: writing to them ends the process.
-// Thread-safety: const methods are safe.
+// the same), but for weights of the text model that are quantized: see quantized_weights.h. Those
+// of load_checkpoint() are on the CPU and, where they can be, views of the mapped files, which stay
+// mapped while any of them lives: writing to them ends the process. Thread-safety: const methods
+// are safe.
 class Checkpoint {
  public:
   // Throws Error{kMismatch} if `config` is invalid or a tensor is missing, too many, misshapen or
@@ -32,6 +33,10 @@ class Checkpoint {
 
   const std::filesystem::path &path() const { return path_; }
   const Config &config() const { return config_; }
+
+  // The smallest number of bits that the files have for weights of the text model: "int8" or
+  // "int4" of our own layout (quantized_weights.h); empty: they have none in it.
+  std::string quantized() const;
 
   // Throws Error{kMismatch} if there is no such tensor.
   const at::Tensor &tensor(const std::string &name) const;

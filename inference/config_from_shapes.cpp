@@ -82,7 +82,9 @@ void read_moondream3(const Shapes &shapes, Config &config) {
     if (!shapes.has(mlp + "router.weight")) continue;
     MoeConfig moe{.start_layer = layer};
     shapes.read(mlp + "router.weight", 2, 0, moe.num_experts);
-    shapes.read(mlp + "fc2.weight", 3, 2, moe.expert_inner_dim);
+    for (const char *form : {"", ".int8", ".int4"}) {
+      shapes.read(mlp + "fc2.weight" + form, 3, 2, moe.expert_inner_dim);
+    }
     const TensorEntry *weight = shapes.entry(mlp + "fc1.weight");
     moe.fp8 = weight && weight->dtype == DType::kF8E4M3;
     moe.int4 = shapes.has(mlp + "fc1.weight.affine");
@@ -140,8 +142,9 @@ Config config_from_shapes(const TensorSources &sources) {
   vision.enc_n_heads = vision.enc_dim % kVisionHeadDim == 0 ? vision.enc_dim / kVisionHeadDim : 0;
   vision.proj_out_dim = text.dim;
 
-  // Only models of 2024, which have the training code's names, may be without.
-  config.has_region = shapes.has_any("region.") || !has_training_names(sources);
+  // Only models of 2024, which have the training code's names or were quantized, may be without.
+  config.has_region = shapes.has_any("region.") ||
+                      (!has_training_names(sources) && !shapes.has("text.lm_head.weight.int8"));
   RegionConfig &region = config.region;
   region.dim = text.dim;
   std::int64_t coord_features = region.coord_feat_dim / 2, size_features = region.size_feat_dim / 2;

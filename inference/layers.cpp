@@ -2,21 +2,24 @@
 
 #include <ATen/ATen.h>
 
+#include "quantized_weights.h"
+
 namespace moondream {
 
 Matrix WeightSource::matrix_of(const at::Tensor &weight, const std::string &name) const {
-  // A router is small, and an expert that it should not have chosen is wrong altogether.
-  if (!quantized_ || !name.starts_with("text.") || name.ends_with(".router.weight")) {
-    return counted(convert(weight));
-  }
-  // What chooses the tokens is kept finer: its errors are those of every logit.
-  const auto format = name == "text.lm_head.weight" ? QuantizedFormat::kInt8 : *quantized_;
-  QuantizedMatrix made = quantize(weight.to(device_), format);
+  const auto format = format_of_weight(name, quantized_);
+  if (!format) return counted(convert(weight));
+  QuantizedMatrix made = quantize(weight.to(device_), *format);
   bytes_ += made.bytes();
   return made;
 }
 
 Matrix WeightSource::matrix(const std::string &name) const {
+  if (quantized_form(checkpoint_.tensors(), name)) {
+    QuantizedMatrix made = quantized_matrices(checkpoint_.tensors(), name, device_)[0];
+    bytes_ += made.bytes();
+    return made;
+  }
   if (!checkpoint_.tensors().contains(name + ".packed")) {
     return matrix_of(checkpoint_.tensor(name), name);
   }
@@ -30,6 +33,14 @@ Matrix WeightSource::matrix(const std::string &name) const {
 
 std::vector<Matrix> WeightSource::experts(const std::string &name) const {
   std::vector<Matrix> matrices;
+  if (quantized_form(checkpoint_.tensors(), name + ".weight")) {
+    for (QuantizedMatrix &made :
+         quantized_matrices(checkpoint_.tensors(), name + ".weight", device_)) {
+      bytes_ += made.bytes();
+      matrices.push_back(std::move(made));
+    }
+    return matrices;
+  }
   if (const std::string affine = name + ".weight.affine"; checkpoint_.tensors().contains(affine)) {
     const at::Tensor &packed = checkpoint_.tensor(affine);
     const auto part = [&](const char *which, std::int64_t e) {

@@ -23,7 +23,9 @@
 namespace moondream {
 namespace {
 
-std::string precision_name(Precision precision, c10::ScalarType dtype) {
+std::string precision_name(const Checkpoint &checkpoint, Precision precision,
+                           c10::ScalarType dtype) {
+  if (const std::string stored = checkpoint.quantized(); !stored.empty()) return stored;
   if (precision == Precision::kInt8) return "int8";
   if (precision == Precision::kInt4) return "int4";
   return dtype == c10::kBFloat16 ? "bfloat16" : "float32";
@@ -116,7 +118,7 @@ Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> toke
       std::move(tokenizer),
       ModelInfo{.name = std::move(name),
                 .device = where.str(),
-                .precision = precision_name(precision, dtype)});
+                .precision = precision_name(checkpoint, precision, dtype)});
 } catch (...) {
   throw caught_error("loading the model");
 }

@@ -4,9 +4,12 @@
 
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <random>
 
+#include "config_json.h"
+#include "release.h"
 #include "weights_support.h"
 
 namespace moondream {
@@ -434,6 +437,56 @@ TEST(Config, DamagedFilesAreRefusedOrValid) {
     }
   }
   EXPECT_GT(refused, kTrials / 3);  // most damage is to digits and spaces
+}
+
+// ---- What is written -------------------------------------------------------------------------
+
+// No value is a default, so that a forgotten one is noticed.
+constexpr char kEverySetting[] = R"({
+  "text": {"dim": 64, "ff_dim": 96, "n_layers": 2, "vocab_size": 512, "max_context": 1024,
+           "n_heads": 4, "n_kv_heads": 2, "prefix_attn": 197, "causal_prefix": true,
+           "rope_theta": 2e4, "tau_attn": true, "group_size": 128,
+           "moe": {"num_experts": 4, "start_layer": 1, "experts_per_token": 2,
+                   "expert_inner_dim": 16}},
+  "vision": {"enc_dim": 32, "enc_patch_size": 7, "enc_n_layers": 3, "enc_ff_dim": 48,
+             "enc_n_heads": 2, "proj_out_dim": 64, "crop_size": 98, "in_channels": 3,
+             "max_crops": 6, "overlap_margin": 2, "proj_inner_dim": 80, "cropping": "quarters",
+             "exact_gelu": true, "resizer": "vips"},
+  "region": {"dim": 64, "coord_feat_dim": 32, "coord_out_dim": 128, "size_feat_dim": 16,
+             "size_out_dim": 256, "inner_dim": 72, "size_scale": "linear", "group_size": 128},
+  "tokenizer": {"bos_id": 11, "eos_id": 12, "answer_id": 13, "thinking_id": 14, "coord_id": 15,
+                "size_id": 16, "start_ground_points_id": 17, "end_ground_id": -1,
+                "image_prefix": [21], "image_suffix": [22, 23], "stop_ids": [24],
+                "strip_text": true, "leading_space_in_query": true,
+                "leading_space_in_object": false, "double_query_suffix": false,
+                "suffix_before_thinking": false, "coord_or_eos": true,
+                "templates": {"caption": {"short": [31], "normal": [32, 33], "long": []},
+                              "query": {"prefix": [34], "suffix": []},
+                              "detect": null,
+                              "point": {"prefix": [], "suffix": [35]},
+                              "segment": {"prefix": [36], "suffix": [37]}}}})";
+
+TEST(ConfigJson, IsWhatWasReadForEverySetting) {
+  const auto settings = nlohmann::ordered_json::parse(kEverySetting);
+  EXPECT_EQ(config_json(parse(kEverySetting)), settings);
+  const auto defaults = config_json(Config{});
+  for (const auto &[section, keys] : settings.items()) {
+    EXPECT_EQ(defaults[section].size(), keys.size()) << section;
+    for (const auto &[key, value] : keys.items()) {
+      if (key == "in_channels") continue;  // always 3
+      EXPECT_NE(defaults[section][key], value) << section << "." << key;
+    }
+  }
+}
+
+TEST(ConfigJson, OfEveryReleaseIsReadAsTheSame) {
+  for (const char *name : {"moondream1", "2024-03-13", "2024-04-02", "2024-05-20", "2024-08-26",
+                           "2025-01-09", "2025-03-27", "2025-06-21", "moondream3"}) {
+    Config config;
+    apply_release(*release_named(name), config);
+    const auto json = config_json(config);
+    EXPECT_EQ(config_json(parse(json.dump())), json) << name;
+  }
 }
 
 }  // namespace
