@@ -21,6 +21,7 @@
 #include <string>
 
 #include "gstmoondreammeta.h"
+#include "result_json.h"
 
 namespace moondream {
 
@@ -37,9 +38,5 @@ struct FramePlace {
 FramePlace place_of(GstClockTime pts, const GstSegment &segment, int width, int height);
 
 nlohmann::ordered_json to_json(const FrameAnalysis &analysis, const FramePlace &place);
-
-// `json` on one line, without a newline at its end. What is not UTF-8 becomes U+FFFD, and what is
-// not a finite number null.
-std::string to_line(const nlohmann::ordered_json &json);
 
 }  // namespace moondream
