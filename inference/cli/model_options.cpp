@@ -1,0 +1,59 @@
+#include "model_options.h"
+
+#include <cstdlib>
+#include <utility>
+
+namespace moondream::cli {
+namespace {
+
+Precision precision_of(const std::string &value) {
+  if (value == "auto") return Precision::kAuto;
+  if (value == "float32") return Precision::kFloat32;
+  if (value == "bfloat16") return Precision::kBFloat16;
+  if (value == "int8") return Precision::kInt8;
+  if (value == "int4") return Precision::kInt4;
+  throw UsageError("--precision: \"" + value +
+                   "\" is none of auto, float32, bfloat16, int8 and int4");
+}
+
+}  // namespace
+
+std::vector<Option> model_options(ModelSpec &spec) {
+  return {
+      {"model", 'm', "PATH",
+       "The model: a directory, a .safetensors or .pt file, the index of shards, or a directory of "
+       "the Hugging Face cache.",
+       [&spec](const std::string &value) { spec.model = value; }},
+      {"tokenizer", 0, "PATH",
+       "Its tokenizer, a tokenizer.json or .model file, in the place of the one beside the "
+       "weights.",
+       [&spec](const std::string &value) { spec.tokenizer = value; }},
+      {"lora", 0, "PATH", "A LoRA variant of the model.",
+       [&spec](const std::string &value) { spec.variant = value; }},
+      {"variant", 0, "PATH", "The same as --lora.",
+       [&spec](const std::string &value) { spec.variant = value; }},
+      {"device", 0, "DEVICE", "auto (the first GPU, else the CPU), cpu, cuda or cuda:N.",
+       [&spec](const std::string &value) { spec.device = value; }},
+      {"precision", 0, "FORMAT",
+       "Of the weights: auto, float32, bfloat16, int8 or int4. auto is bfloat16 where the "
+       "processor "
+       "multiplies it.",
+       [&spec](const std::string &value) { spec.precision = precision_of(value); }},
+  };
+}
+
+void complete(ModelSpec &spec) {
+  if (!spec.model.empty()) return;
+  const char *model = std::getenv("MOONDREAM_MODEL");
+  if (!model || *model == 0) {
+    throw UsageError("no model: give --model, or set the environment variable MOONDREAM_MODEL");
+  }
+  spec.model = model;
+}
+
+Option flag(std::string name, char letter, std::string help, bool &value) {
+  return {std::move(name), letter, "", std::move(help),
+          [&value](const std::string &) { value = true; }};
+}
+
+}  // namespace moondream::cli

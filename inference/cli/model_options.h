@@ -1,0 +1,21 @@
+// Options that several subcommands have: which model, where and how.
+#pragma once
+
+#include <vector>
+
+#include "arguments.h"
+#include "types.h"
+
+namespace moondream::cli {
+
+// --model, --tokenizer, --device and --precision, and with them --lora, also called --variant. They
+// set `spec`, which must outlive the page.
+std::vector<Option> model_options(ModelSpec &spec);
+
+// Puts the environment's model where none was given. Throws UsageError if there is none either.
+void complete(ModelSpec &spec);
+
+// A flag without a value.
+Option flag(std::string name, char letter, std::string help, bool &value);
+
+}  // namespace moondream::cli

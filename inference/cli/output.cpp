@@ -1,0 +1,40 @@
+#include "output.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+#include "types.h"
+
+namespace moondream::cli {
+
+void print(const std::string &text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return;
+  }
+  throw Error(ErrorKind::kRead, "standard output: " + std::generic_category().message(errno));
+}
+
+void complain(const std::string &text) { std::fprintf(stderr, "moondream: %s\n", text.c_str()); }
+
+Progress::Progress() : is_terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::~Progress() { clear(); }
+
+void Progress::show(const std::string &text) {
+  if (!is_terminal_) return;
+  // The rest of a longer line before it goes, too.
+  std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void Progress::clear() {
+  if (!shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace moondream::cli
