@@ -16,8 +16,8 @@ namespace moondream {
 // Thread-safety: the upstream thread only; ALLOCATION is a serialized query.
 class DownstreamLayout {
  public:
-  // Adds GstVideoMeta to downstream's answer to ALLOCATION and notes whether it was there, and takes
-  // GstVideoCropMeta off. Also if there was no answer: then `query` is as it was asked.
+  // Adds GstVideoMeta to downstream's answer to ALLOCATION and notes whether it was there, and
+  // takes GstVideoCropMeta off. Also if there was no answer: then `query` is as it was asked.
   void propose(GstQuery *query);
 
   // The frame as it came; or a copy of it, laid out as the caps alone say, if downstream does not
