@@ -25,8 +25,8 @@ CompositionPtr make_composition(std::span<const Layer> layers);
 // Puts `composition` on a writable buffer, over one that is there already.
 void attach_composition(GstBuffer *buffer, GstVideoOverlayComposition *composition);
 
-// The caps with the feature that says that buffers may carry compositions, for all of them that
-// are in system memory and lack it. Transfer full.
+// The caps with the feature that says that buffers may carry compositions: of those that are not of
+// single fields. Transfer full.
 GstCaps *with_composition(const GstCaps *caps);
 
 // The caps without that feature. Transfer full.

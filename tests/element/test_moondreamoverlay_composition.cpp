@@ -10,6 +10,7 @@
 #include "../overlay_frames.h"
 #include "gstmoondreammeta.h"
 #include "gstmoondreamoverlay.h"
+#include "overlay_composition.h"
 #include "overlay_palette.h"
 
 namespace moondream {
@@ -205,6 +206,19 @@ TEST_F(Composition, PixelsAreDrawnOnWhereItWouldNotBeShown) {
     gst_buffer_unref(out);
     gst_harness_teardown(std::exchange(harness_, nullptr));
   }
+}
+
+// What is attached lies on a whole picture.
+TEST(CompositionCaps, FieldsHaveNone) {
+  GstCaps *caps = gst_caps_from_string(
+      "video/x-raw,width=64; video/x-raw(format:Interlaced),interlace-mode=alternate");
+  GstCaps *with = overlay::with_composition(caps);
+  EXPECT_EQ(gst_caps_get_size(with), 1u);
+  EXPECT_TRUE(overlay::has_composition(with));
+  EXPECT_FALSE(gst_caps_features_contains(gst_caps_get_features(with, 0),
+                                          GST_CAPS_FEATURE_FORMAT_INTERLACED));
+  gst_caps_unref(with);
+  gst_caps_unref(caps);
 }
 
 }  // namespace
