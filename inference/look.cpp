@@ -72,6 +72,7 @@ class Course {
                      std::span<const std::shared_ptr<const EncodedImage>> encoded);
   void append_generations(std::vector<Generation> &all);
   void take_results(std::span<std::variant<PromptResult, Error>> results);
+  void refine_outlines(const Model &model);
   void append_gazes(std::vector<Generation> &all) const;
   void take_gazes(std::span<std::variant<PromptResult, Error>> results);
   // Makes the outcome of what is still open, and keeps what the stream's next request may use.
@@ -276,6 +277,19 @@ PromptResult Course::joined(const Prompt &prompt, std::span<const PromptResult> 
   return PointResult{merge_points(cut_->parts(), points, most)};
 }
 
+void Course::refine_outlines(const Model &model) {
+  attempt([&] {
+    for (PromptResult &result : results_) {
+      auto *outline = std::get_if<SegmentResult>(&result);
+      if (!outline || !job_.image) continue;
+      if (job_.cancelled.stop_requested()) {
+        throw Error(ErrorKind::kCancelled, "cancelled before refining an outline");
+      }
+      *outline = model.refine(job_.image->view(), std::move(*outline));
+    }
+  });
+}
+
 void Course::append_gazes(std::vector<Generation> &all) const {
   for (const PromptResult &result : results_) {
     const auto *found = std::get_if<FaceGazeResult>(&result);
@@ -380,6 +394,9 @@ std::vector<Outcome> look(const Model &model, std::span<const Job> jobs) {
   together<Generation>(
       courses, [](Course &course, auto &all) { course.append_generations(all); }, generate,
       [](Course &course, auto, auto results) { course.take_results(results); });
+  for (Course &course : courses) {
+    if (course.open()) course.refine_outlines(model);
+  }
   together<Generation>(
       courses, [](const Course &course, auto &all) { course.append_gazes(all); }, generate,
       [](Course &course, auto, auto results) { course.take_gazes(results); });

@@ -13,7 +13,9 @@
 #include "kv_cache.h"
 #include "layers.h"
 #include "model_path.h"
+#include "outline_refinement.h"
 #include "region.h"
+#include "seg_refiner.h"
 #include "skills.h"
 #include "text.h"
 #include "tokenizer.h"
@@ -46,7 +48,8 @@ EncodedImage::EncodedImage(KvCache cache)
 EncodedImage::~EncodedImage() = default;
 
 struct Model::Impl {
-  Impl(const WeightSource &weights, std::unique_ptr<const Tokenizer> tokens, ModelInfo what)
+  Impl(const WeightSource &weights, std::unique_ptr<const Tokenizer> tokens, ModelInfo what,
+       const std::filesystem::path &refiner_path)
       : config(weights.config()),
         tokenizer(std::move(tokens)),
         vision(weights),
@@ -58,6 +61,11 @@ struct Model::Impl {
         after_image(text.embed(config.tokenizer.image_suffix)),
         info(std::move(what)) {
     info.weight_bytes = weights.bytes();
+    if (refiner_path.empty()) return;
+    // In float32 whatever the model has: it is small, and not every LibTorch has all of its layers
+    // in bfloat16.
+    refiner.emplace(refiner_path, config.vision, weights.device(), at::kFloat);
+    info.weight_bytes += refiner->bytes();
   }
 
   // A view of the crops: uint8 [count, crop_size, crop_size, 3].
@@ -72,6 +80,7 @@ struct Model::Impl {
   const RegionModel region;
   const Decoder decoder;
   const Skills skills;
+  std::optional<const SegRefiner> refiner;
   const at::Tensor before_image, after_image;  // [T, D], of the tokens around an image
   ModelInfo info;
 };
@@ -109,7 +118,7 @@ void Model::Impl::encode_crops(std::span<Picture> pictures) const {
 
 Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> tokenizer,
              const std::string &device, Precision precision, std::string name,
-             const LoraTensors *variant) try {
+             const LoraTensors *variant, const std::filesystem::path &refiner) try {
   const c10::InferenceMode guard;
   const c10::Device where = select_device(device);
   const c10::ScalarType dtype = select_precision(precision, where);
@@ -118,7 +127,8 @@ Model::Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> toke
       std::move(tokenizer),
       ModelInfo{.name = std::move(name),
                 .device = where.str(),
-                .precision = precision_name(checkpoint, precision, dtype)});
+                .precision = precision_name(checkpoint, precision, dtype)},
+      refiner);
 } catch (...) {
   throw caught_error("loading the model");
 }
@@ -157,9 +167,10 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
                                             std::to_string(checkpoint.config().text.vocab_size));
     }
     check();
-    auto model =
-        std::make_unique<const Model>(checkpoint, std::move(tokenizer), spec.device, spec.precision,
-                                      std::move(name), variant ? &*variant : nullptr);
+    auto model = std::make_unique<const Model>(
+        checkpoint, std::move(tokenizer), spec.device, spec.precision, std::move(name),
+        variant ? &*variant : nullptr,
+        spec.refiner.empty() ? std::filesystem::path() : find_model(spec.refiner).path);
     check();
     return model;
   } catch (...) {
@@ -235,6 +246,30 @@ std::vector<std::variant<PromptResult, Error>> Model::generate(
   return impl_->decoder.run(tasks, sequences);
 } catch (...) {
   throw caught_error("generating");
+}
+
+SegmentResult Model::refine(const ImageView &image, SegmentResult outline) const try {
+  if (!impl_->refiner) return outline;
+  const c10::InferenceMode guard;
+  const std::int64_t side = impl_->config.vision.crop_size;
+  auto refined = refine_outline(
+      image, outline, static_cast<int>(side), [&](const auto &pixels, const auto &mask) {
+        // from_blob only has a writable form; nobody writes.
+        const at::Tensor crop =
+            at::from_blob(const_cast<std::uint8_t *>(pixels.data()), {1, side, side, 3}, at::kByte);
+        const at::Tensor known =
+            at::from_blob(const_cast<std::uint8_t *>(mask.data()), {side, side}, at::kByte);
+        const auto [final, early] = impl_->vision.encode(crop, SegRefiner::kEarlyBlock);
+        const at::Tensor likely = impl_->refiner->refine(final.to(at::kFloat), early.to(at::kFloat),
+                                                         known.to(final.device(), at::kFloat));
+        const float *begin = likely.data_ptr<float>();
+        return std::vector<float>(begin, begin + likely.numel());
+      });
+  if (!refined) return outline;
+  refined->refined = true;
+  return *std::move(refined);
+} catch (...) {
+  throw caught_error("refining an outline");
 }
 
 }  // namespace moondream

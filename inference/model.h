@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -65,10 +66,11 @@ class Model {
   // `cancelled` is stopped.
   static std::unique_ptr<const Model> load(const ModelSpec &spec, std::stop_token cancelled = {});
 
-  // Makes a model of weights in memory. `name` goes into info(); variant: null: none.
+  // Makes a model of weights in memory. `name` goes into info(); variant: null: none; refiner: as
+  // in ModelSpec.
   Model(const Checkpoint &checkpoint, std::unique_ptr<const Tokenizer> tokenizer,
         const std::string &device, Precision precision, std::string name,
-        const LoraTensors *variant = nullptr);
+        const LoraTensors *variant = nullptr, const std::filesystem::path &refiner = {});
   ~Model();
 
   const ModelInfo &info() const;
@@ -90,6 +92,10 @@ class Model {
   // cancelled does not disturb the others.
   std::vector<std::variant<PromptResult, Error>> generate(std::span<const Generation> generations,
                                                           const Trace &trace = {}) const;
+
+  // An outline that generate() gave of this picture, made better by the model's refiner: it looks
+  // at its part of the picture once more. As it is if there is none, or nothing to refine.
+  SegmentResult refine(const ImageView &image, SegmentResult outline) const;
 
  private:
   struct Impl;

@@ -27,17 +27,6 @@ std::optional<std::int64_t> whole_number(std::string_view token) {
   return value;
 }
 
-// Up to three decimals.
-std::string fraction(std::int64_t value) {
-  char buffer[64];
-  const int size =
-      std::snprintf(buffer, sizeof buffer, "%.3f", static_cast<double>(value) / kBoxSide);
-  std::string text(buffer, static_cast<std::size_t>(size));
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.ends_with('.')) text.pop_back();
-  return text;
-}
-
 }  // namespace
 
 std::optional<std::string> svg_path_of_tokens(std::span<const std::string> tokens) {
@@ -58,9 +47,20 @@ std::optional<std::string> svg_path_of_tokens(std::span<const std::string> token
     if (!single && numbers.size() % 2 != 0) numbers.pop_back();
     if (!path.empty()) path += ' ';
     path += command;
-    for (const std::int64_t number : numbers) path += ' ' + fraction(number);
+    for (const std::int64_t number : numbers)
+      path += ' ' + svg_number(static_cast<double>(number) / kBoxSide);
   }
   return path;
+}
+
+std::string svg_number(double value) {
+  // Room for the largest number.
+  char buffer[512];
+  const int size = std::snprintf(buffer, sizeof buffer, "%.3f", value);
+  std::string text(buffer, static_cast<std::size_t>(size));
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
 }
 
 }  // namespace moondream

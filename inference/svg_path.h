@@ -15,4 +15,7 @@ namespace moondream {
 // Thread-safety: safe.
 std::optional<std::string> svg_path_of_tokens(std::span<const std::string> tokens);
 
+// A coordinate of path data, with up to three decimals. Thread-safety: safe.
+std::string svg_number(double value);
+
 }  // namespace moondream

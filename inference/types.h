@@ -203,6 +203,7 @@ struct SegmentResult {
   // The outline: data of an SVG path whose coordinates are fractions of the box, (0, 0) its top
   // left corner. Empty: the model drew none, or nothing that can be read.
   std::string path;
+  bool refined = false;  // by the model's refiner, from the picture
 };
 
 // Holds the alternative at the same position as its Prompt does.
@@ -231,6 +232,8 @@ struct ModelSpec {
   std::string tokenizer;        // overrides the tokenizer beside the weights; empty = that one
   std::string device = "auto";  // auto, cpu, cuda, cuda:N
   Precision precision = Precision::kAuto;
+  // Of outlines, moondream/SegHeadRefiner: a directory or file; empty = none.
+  std::string refiner;
 
   auto operator<=>(const ModelSpec &) const = default;
 };

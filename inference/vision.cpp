@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace moondream {
 namespace {
@@ -79,6 +80,23 @@ at::Tensor VisionEncoder::attn(const at::Tensor &x, const Block &block) const {
   return block.proj(out.transpose(1, 2).reshape({n, tokens, config_.enc_dim}));
 }
 
+at::Tensor VisionEncoder::run(const Block &block, at::Tensor x) const {
+  x = x + attn(block.ln1(x), block);
+  return x + block.mlp(block.ln2(x));
+}
+
+VisionEncoder::Features VisionEncoder::encode(const at::Tensor &crop,
+                                              std::int64_t early_block) const {
+  Features features;
+  at::Tensor x = patch_emb_(create_patches(crop)) + pos_emb_;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    x = run(blocks_[i], std::move(x));
+    if (std::cmp_equal(i, early_block)) features.early = x[0];
+  }
+  features.final = post_ln_(x)[0];
+  return features;
+}
+
 std::vector<at::Tensor> VisionEncoder::encode(const at::Tensor &crops,
                                               const CancelCheck &cancelled) const {
   std::vector<at::Tensor> features(crops.size(0));
@@ -89,8 +107,7 @@ std::vector<at::Tensor> VisionEncoder::encode(const at::Tensor &crops,
     for (const Block &block : blocks_) {
       x = left.keep(x);
       if (left.items().empty()) break;
-      x = x + attn(block.ln1(x), block);
-      x = x + block.mlp(block.ln2(x));
+      x = run(block, std::move(x));
     }
     if (left.items().empty()) continue;
     x = post_ln_(x);

@@ -24,6 +24,13 @@ class VisionEncoder {
   // A crop that is `cancelled` leaves the batch before the next block; its tensor is undefined.
   std::vector<at::Tensor> encode(const at::Tensor &crops, const CancelCheck &cancelled = {}) const;
 
+  // What encode() makes of one crop [1, crop_size, crop_size, 3], and what the block of that number
+  // made of it on the way: both [P, E].
+  struct Features {
+    at::Tensor final, early;
+  };
+  Features encode(const at::Tensor &crop, std::int64_t early_block) const;
+
   // Joins one picture's features: the global crop beside the pooled local ones, projected; or the
   // global crop alone, of models that see no others.
   // features: [count, P, E], of the picture's crops -> [P, D]
@@ -39,6 +46,7 @@ class VisionEncoder {
 
   at::Tensor create_patches(const at::Tensor &crops) const;
   at::Tensor attn(const at::Tensor &x, const Block &block) const;
+  at::Tensor run(const Block &block, at::Tensor x) const;
 
   const VisionConfig config_;
   const Linear patch_emb_;
