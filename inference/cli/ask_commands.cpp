@@ -278,18 +278,23 @@ Command gaze_command() {
 
 Command segment_command() {
   const auto state = std::make_shared<Asked>();
-  Page page{.name = "segment",
-            .summary = "draws outlines of objects in pictures (Moondream 3)",
-            .operands = "IMAGE...",
-            .description =
-                "Prints a line \"OBJECT X_MIN,Y_MIN X_MAX,Y_MAX PATH\" for each object that is "
-                "found. PATH is data of an SVG path in fractions of the box. JSON has both in "
-                "\"outlines\", the overlay only the box.",
-            .options = {{"object", 'O', "TEXT",
-                         "What to outline, such as \"red car\". May be given several times.",
-                         [state](const std::string &value) { state->objects.push_back(value); }},
-                        at_option(state)},
-            .examples = " moondream segment -O \"left hand\" --save-overlay hand.png portrait.jpg"};
+  Page page{
+      .name = "segment",
+      .summary = "draws outlines of objects in pictures (Moondream 3)",
+      .operands = "IMAGE...",
+      .description =
+          "Prints a line \"OBJECT X_MIN,Y_MIN X_MAX,Y_MAX PATH\" for each object that is "
+          "found. PATH is data of an SVG path in fractions of the box. JSON has both in "
+          "\"outlines\", the overlay only the box.",
+      .options = {{"object", 'O', "TEXT",
+                   "What to outline, such as \"red car\". May be given several times.",
+                   [state](const std::string &value) { state->objects.push_back(value); }},
+                  at_option(state),
+                  {"refiner", 0, "PATH",
+                   "The file of SegHeadRefiner, or its directory: outlines are refined with "
+                   "it.",
+                   [state](const std::string &value) { state->question.spec.refiner = value; }}},
+      .examples = " moondream segment -O \"left hand\" --save-overlay hand.png portrait.jpg"};
   append(page.options, output_options(state, false, true));
   append(page.options, text_options(state));
   append(page.options, model_options(state->question.spec));

@@ -290,6 +290,10 @@ TEST(Segment, IsForMoondream3) {
   write_file(dir / "config.json", config.dump());
   const json got = json_of(run_command({"segment", "-m", dir.path().string(), "-O", "face",
                                         "--max-tokens", "12", "--json", kPicture}));
+  const Finished none = run_command({"segment", "-m", dir.path().string(), "-O", "face",
+                                     "--refiner", "/nowhere/model.pt", kPicture});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_NE(none.err.find("/nowhere/model.pt"), std::string::npos) << none.err;
   EXPECT_EQ(got["image"], kPicture);
   for (const json &outline : got.value("outlines", json::array())) {
     EXPECT_EQ(outline["label"], "face");
