@@ -65,6 +65,7 @@ std::optional<QuantizedFormat> weight_format(Precision precision) {
 }
 
 void use_cpu_threads(int most) {
+  ops::keep_prepared_products();
   ops::use_one_library_thread();
   set_loop_threads(most);
 }

@@ -12,6 +12,9 @@
 // Known where the BLAS is OpenBLAS, or null.
 extern "C" __attribute__((weak)) int openblas_get_num_threads();
 extern "C" __attribute__((weak)) void openblas_set_num_threads(int);
+// Known where oneDNN is a library of its own, or null.
+extern "C" __attribute__((weak)) int dnnl_get_primitive_cache_capacity(int *);
+extern "C" __attribute__((weak)) int dnnl_set_primitive_cache_capacity(int);
 
 namespace moondream::ops {
 namespace {
@@ -37,6 +40,15 @@ struct OfAPart {
 };
 
 }  // namespace
+
+void keep_prepared_products() {
+  constexpr int kAll = 1 << 20;  // one takes some ten kilobytes, and models have some thousands
+  if (dnnl_get_primitive_cache_capacity == nullptr || dnnl_set_primitive_cache_capacity == nullptr)
+    return;
+  int kept = 0;
+  if (dnnl_get_primitive_cache_capacity(&kept) == 0 && kept < kAll)
+    dnnl_set_primitive_cache_capacity(kAll);
+}
 
 void use_one_library_thread() {
   // Setting it drops what oneDNN has prepared, even if it is the same.

@@ -12,6 +12,12 @@ namespace moondream::ops {
 // process with OpenBLAS: all that is cut is cut here.
 void use_one_library_thread();
 
+// Lets oneDNN, which multiplies bfloat16, keep what it prepared for as long as the process lives,
+// not only for the last 1,024 shapes. LibTorch keeps descriptions of products for each thread.
+// Where one thread's came from another's, oneDNN 2.6 cannot prepare anew from it what it has
+// dropped: it reads freed memory, fails for want of memory, crashes, or multiplies wrongly.
+void keep_prepared_products();
+
 // x: [..., in], weight: [out, in], bias: [out] or undefined -> [..., out]. As at::linear.
 at::Tensor linear_product(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &bias);
 
