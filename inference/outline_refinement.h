@@ -1,5 +1,5 @@
 // An outline made better by looking at its part of the picture again.
-// Port of SegmentRefiner in kestrel/seg_refiner.py of m87-labs/kestrel @ f920e71, but that it draws
+// Port of SegmentRefiner of the same file as the head in seg_refiner.h, but that it draws
 // outlines itself where that has resvg and potrace do it.
 // Thread-safety: all functions are safe.
 #pragma once

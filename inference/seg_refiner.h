@@ -1,6 +1,6 @@
 // The head that refines masks of outlines: a small decoder of masks over features of the vision
-// encoder. Port of kestrel/seg_refiner.py of m87-labs/kestrel @ f920e71 (_RefinementHead), whose
-// weights are published as SegHeadRefiner.
+// encoder. Port of _RefinementHead in kestrel/seg_refiner.py of m87-labs/kestrel, later than
+// 94d7890 (which has HQ-SAM instead); its weights are published as SegHeadRefiner.
 #pragma once
 
 #include <ATen/core/Tensor.h>

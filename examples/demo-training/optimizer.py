@@ -43,8 +43,7 @@ def orthogonal(matrices):
 
 class Optimizer:
     """On the flat arrays: momentum made orthogonal (Muon) for the matrices of the blocks, AdamW for
-    all else, and an average of the weights over time. With AdamW alone the encoder took twice the
-    steps to come to the same boxes."""
+    all else, and an average of the weights over time."""
 
     BETAS, DECAY, AVERAGE, MOMENTUM = (0.9, 0.98), 0.02, 0.999, 0.95
 
