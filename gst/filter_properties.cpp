@@ -82,6 +82,9 @@ PropertyOutcome set_value(FilterSettings &s, guint id, const GValue *value, bool
     case kMaxTokens:
       s.generation.max_tokens = g_value_get_int(value);
       return PropertyOutcome::kSet;
+    case kStopAtDuplicates:
+      s.generation.stop_at_duplicates = g_value_get_boolean(value);
+      return PropertyOutcome::kSet;
     case kTemperature:
       s.generation.temperature = g_value_get_double(value);
       return PropertyOutcome::kSet;
@@ -185,6 +188,9 @@ bool get_filter_property(const SharedSettings &settings, guint id, GValue *value
       return true;
     case kMaxTokens:
       g_value_set_int(value, s.generation.max_tokens);
+      return true;
+    case kStopAtDuplicates:
+      g_value_set_boolean(value, s.generation.stop_at_duplicates);
       return true;
     case kTemperature:
       g_value_set_double(value, s.generation.temperature);

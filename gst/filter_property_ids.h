@@ -26,6 +26,7 @@ enum FilterProperty : guint {
   kGaze,
   kGrid,
   kMaxObjects,
+  kStopAtDuplicates,
   kMaxTokens,
   kTemperature,
   kTopP,

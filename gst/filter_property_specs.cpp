@@ -207,6 +207,18 @@ void install_filter_properties(GObjectClass *object_class) {
                                         "Boxes or points of each description at most", 1, 10000,
                                         d.generation.max_objects, at_frame));
   /**
+   * GstMoondreamFilter:stop-at-duplicates:
+   *
+   * End the search for a description where the model finds something in exactly the same place
+   * again. Models may repeat themselves until #GstMoondreamFilter:max-objects, which costs time.
+   *
+   * Since: 0.1
+   */
+  install(kStopAtDuplicates,
+          g_param_spec_boolean("stop-at-duplicates", "Stop at duplicates",
+                               "End a search where the model finds the same place again",
+                               d.generation.stop_at_duplicates, at_frame));
+  /**
    * GstMoondreamFilter:max-tokens:
    *
    * Length of each generated text at most, in tokens.

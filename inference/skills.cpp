@@ -213,7 +213,7 @@ Task<PromptResult> Skills::detect(const DetectPrompt &prompt, const GenerationSe
                                   Sequence &sequence) const {
   at::Tensor embeddings = object_prompt(config_.templates.detect, prompt.object, "detect");
   const std::vector<Found> found =
-      co_await generate_points(std::move(embeddings), true, false, settings.max_objects, sequence);
+      co_await generate_points(std::move(embeddings), true, false, settings, sequence);
   DetectResult result;
   for (const Found &object : found) {
     result.objects.push_back({{object.x - object.width / 2, object.y - object.height / 2,
@@ -227,7 +227,7 @@ Task<PromptResult> Skills::point(const PointPrompt &prompt, const GenerationSett
                                  Sequence &sequence) const {
   at::Tensor embeddings = object_prompt(config_.templates.point, prompt.object, "point");
   const std::vector<Found> found =
-      co_await generate_points(std::move(embeddings), false, false, settings.max_objects, sequence);
+      co_await generate_points(std::move(embeddings), false, false, settings, sequence);
   PointResult result;
   for (const Found &object : found) result.points.push_back({{object.x, object.y}, object.score});
   co_return result;
@@ -237,11 +237,12 @@ Task<PromptResult> Skills::point(const PointPrompt &prompt, const GenerationSett
 Task<PromptResult> Skills::gaze(const GazePrompt &prompt, Sequence &sequence) const {
   require_region();
   require(!prompt.face, "a single generation looks from a point, not from a face");
+  const GenerationSettings one{.max_objects = 1};
   at::Tensor embeddings =
       at::cat({embed_text("\n\nPoint:"), region_.encode_coordinate(prompt.eye.x),
                region_.encode_coordinate(prompt.eye.y), embed_text(" gaze\n\n")});
   const std::vector<Found> found =
-      co_await generate_points(std::move(embeddings), false, prompt.force_detect, 1, sequence);
+      co_await generate_points(std::move(embeddings), false, prompt.force_detect, one, sequence);
   GazeResult result;
   if (!found.empty()) result.gaze = Point{found[0].x, found[0].y};
   co_return result;
@@ -397,7 +398,8 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
 
 // Port of _generate_points.
 Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool with_size,
-                                                         bool forced, int max_objects,
+                                                         bool forced,
+                                                         const GenerationSettings &settings,
                                                          Sequence &sequence) const {
   const int steps = with_size ? 3 : 2;  // of the text model for each object
   std::vector<Found> found;
@@ -430,8 +432,10 @@ Task<std::vector<Skills::Found>> Skills::generate_points(at::Tensor prompt, bool
       object.width = size.first;
       object.height = size.second;
     }
+    const auto is_there = [&object](const Found &other) { return other.is_where(object); };
+    if (settings.stop_at_duplicates && std::ranges::any_of(found, is_there)) break;
     found.push_back(object);
-    if (std::cmp_greater_equal(found.size(), max_objects)) break;
+    if (std::cmp_greater_equal(found.size(), settings.max_objects)) break;
     if (with_size) co_await sequence.advance(region_.encode_size(object.width, object.height));
   }
   co_return found;

@@ -37,6 +37,10 @@ class Skills {
   // An object found, as fractions of the picture. The size is 0 for a point.
   struct Found {
     double x, y, width, height, score;
+
+    bool is_where(const Found &other) const {
+      return x == other.x && y == other.y && width == other.width && height == other.height;
+    }
   };
 
   Task<PromptResult> dispatch(const SinglePrompt &prompt, const GenerationSettings &settings,
@@ -64,9 +68,10 @@ class Skills {
                                     const TextListener &listener, Sequence &sequence) const;
   Task<Reasoning> generate_reasoning(at::Tensor prompt, const GenerationSettings &settings,
                                      const TextListener &listener, Sequence &sequence) const;
-  // forced: begin with an object even if the model sees none.
+  // As many as the settings say. forced: begin with an object even if the model sees none.
   Task<std::vector<Found>> generate_points(at::Tensor prompt, bool with_size, bool forced,
-                                           int max_objects, Sequence &sequence) const;
+                                           const GenerationSettings &settings,
+                                           Sequence &sequence) const;
   // The next place of which `sequence` is about to say one part.
   Task<double> generate_coordinate(Sequence &sequence) const;
   Task<std::pair<double, double>> generate_size(Sequence &sequence) const;

@@ -136,6 +136,9 @@ struct GenerationSettings {
   std::uint64_t seed = 0;  // of the sampler; equal seeds give equal texts
   int max_tokens = 768;    // >= 1, of each generated text or outline
   int max_objects = 50;    // >= 1, of each detect or point prompt
+  // Detect and point prompts end where an object is exactly one that they found before: models may
+  // repeat themselves until max_objects.
+  bool stop_at_duplicates = false;
 
   bool operator==(const GenerationSettings &) const = default;
 };

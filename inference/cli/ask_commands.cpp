@@ -85,6 +85,10 @@ Options object_options(const State &state) {
          state->question.settings.max_objects =
              static_cast<int>(integer_between("max-objects", value, 1, INT_MAX));
        }},
+      flag("stop-at-duplicates", 0,
+           "Ends where the model finds a thing in exactly the same place again, as it may do until "
+           "--max-objects.",
+           state->question.settings.stop_at_duplicates),
       {"grid", 0, "COLUMNSxROWS",
        "Looks at overlapping parts of the picture as well, up to 4x4, and joins what is found, for "
        "small objects (1x1). Each part takes as long as a picture.",

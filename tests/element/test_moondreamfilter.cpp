@@ -304,6 +304,7 @@ TEST(MoondreamFilter, GenerationSettingsReachTheModel) {
   FilterHarness filter({{"mode", "sync"},
                         {"query", "What?"},
                         {"max-objects", "7"},
+                        {"stop-at-duplicates", "true"},
                         {"max-tokens", "11"},
                         {"temperature", "0.5"},
                         {"top-p", "0.25"},
@@ -313,6 +314,7 @@ TEST(MoondreamFilter, GenerationSettingsReachTheModel) {
   ASSERT_EQ(model.runs().size(), 1u);
   const GenerationSettings settings = model.runs()[0].settings;
   EXPECT_EQ(settings.max_objects, 7);
+  EXPECT_TRUE(settings.stop_at_duplicates);
   EXPECT_EQ(settings.max_tokens, 11);
   EXPECT_EQ(settings.temperature, 0.5);
   EXPECT_EQ(settings.top_p, 0.25);

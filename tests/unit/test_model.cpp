@@ -253,6 +253,36 @@ TEST(ModelGenerate, MaxTokensAndMaxObjectsAreKept) {
   EXPECT_LE(std::get<DetectResult>(std::get<PromptResult>(found)).objects.size(), 2u);
 }
 
+// What is found before the first repetition, which is left out.
+TEST(ModelGenerate, ASearchMayEndWithTheFirstDuplicate) {
+  GenerationSettings to_the_end, to_a_duplicate;
+  to_the_end.max_objects = to_a_duplicate.max_objects = 12;
+  to_a_duplicate.stop_at_duplicates = true;
+  bool repeated = false;
+  for (const auto &[width, height] : {std::pair{64, 64}, {640, 480}, {378, 378}, {200, 330}}) {
+    const auto image = encoded(width, height);
+    const auto points_of = [&](const GenerationSettings &settings) {
+      std::vector<Point> points;
+      const auto result = ask({image, PointPrompt{"face"}, settings, {}});
+      for (const ScoredPoint &found :
+           std::get<PointResult>(std::get<PromptResult>(result)).points) {
+        points.push_back(found.point);
+      }
+      return points;
+    };
+    std::vector<Point> expected;
+    for (const Point &point : points_of(to_the_end)) {
+      if (std::ranges::find(expected, point) != expected.end()) {
+        repeated = true;
+        break;
+      }
+      expected.push_back(point);
+    }
+    EXPECT_EQ(points_of(to_a_duplicate), expected) << width << "x" << height;
+  }
+  EXPECT_TRUE(repeated) << "the model never repeats itself: nothing was tested";
+}
+
 TEST(ModelGenerate, OnePromptsFailureOrCancellationLeavesTheOthersAlone) {
   const auto image = encoded();
   GenerationSettings settings;
