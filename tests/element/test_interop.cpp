@@ -352,16 +352,33 @@ TEST(Interop, TheLatencyTracerSeesEachFrameEnterAndLeaveTheFilter) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "gst-launch-1.0 is not instrumented, and cannot load a plugin that is";
 #endif
+  const std::vector<std::string> traced = {"/usr/bin/timeout",
+                                           "10",
+                                           "/usr/bin/env",
+                                           "GST_TRACERS=latency(flags=element)",
+                                           "GST_DEBUG=GST_TRACER:7",
+                                           "GST_DEBUG_NO_COLOR=1",
+                                           "gst-launch-1.0",
+                                           "-q",
+                                           "videotestsrc",
+                                           "num-buffers=5",
+                                           "!",
+                                           "video/x-raw,width=64,height=48",
+                                           "!"};
+  const auto run_traced = [&](const std::vector<std::string> &element, std::string *output) {
+    std::vector<std::string> command = traced;
+    command.insert(command.end(), element.begin(), element.end());
+    command.insert(command.end(), {"!", "fakesink"});
+    return run(command, output);
+  };
+  std::string output;
+  if (run_traced({"identity"}, &output) != 0) {
+    GTEST_SKIP() << "the tracer of this GStreamer does not come to an end with its own identity";
+  }
   for (const char *mode : {"mode=sync", "mode=async"}) {
-    std::string output;
-    ASSERT_EQ(run({"/usr/bin/env", "GST_TRACERS=latency(flags=element)", "GST_DEBUG=GST_TRACER:7",
-                   "GST_DEBUG_NO_COLOR=1", "gst-launch-1.0", "-q", "videotestsrc", "num-buffers=5",
-                   "!", "video/x-raw,width=64,height=48", "!", "moondreamfilter", "name=see",
-                   "detect=face", mode, "!", "fakesink"},
-                  &output),
-              0)
+    ASSERT_EQ(run_traced({"moondreamfilter", "name=see", "detect=face", mode}, &output), 0)
         << output;
-    const std::regex latency("element-latency, [^\n]*element=\\(string\\)see,");
+    const std::regex latency("element-latency, [^\\n]*element=\\(string\\)see,");
     EXPECT_EQ(std::distance(std::sregex_iterator(output.begin(), output.end(), latency), {}), 5)
         << mode << "\n"
         << output;

@@ -32,7 +32,13 @@ void restart_peak() { peak = allocated.load(); }
 
 #ifdef MOONDREAM_HAS_ALLOCATION_HOOKS
 
-#include <sanitizer/allocator_interface.h>
+// As in sanitizer/allocator_interface.h, which GCC does not install.
+extern "C" {
+std::size_t __sanitizer_get_allocated_size(const volatile void *memory);
+int __sanitizer_install_malloc_and_free_hooks(void (*allocating)(const volatile void *,
+                                                                 std::size_t),
+                                              void (*freeing)(const volatile void *));
+}
 
 namespace moondream::fuzz {
 namespace {
@@ -40,7 +46,7 @@ namespace {
 void allocating(const volatile void *, std::size_t size) { add(size); }
 // Of what was allocated before there were hooks, more may be freed than was counted.
 void freeing(const volatile void *memory) {
-  if (memory) allocated -= __sanitizer_get_allocated_size(const_cast<const void *>(memory));
+  if (memory) allocated -= __sanitizer_get_allocated_size(memory);
 }
 [[maybe_unused]] const int hooks = __sanitizer_install_malloc_and_free_hooks(allocating, freeing);
 
