@@ -284,6 +284,11 @@ void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width
   attach_coordinates(buffer, width, height);
 }
 
+bool has_analysis(GstBuffer *buffer) {
+  register_analysis_meta();
+  return gst_buffer_get_custom_meta(buffer, kMetaName) != nullptr;
+}
+
 std::optional<FrameAnalysis> read_analysis(GstBuffer *buffer) {
   register_analysis_meta();
   GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, kMetaName);

@@ -107,6 +107,9 @@ void register_analysis_meta();
 // beside those of other elements.
 void attach_analysis(GstBuffer *buffer, const FrameAnalysis &analysis, int width, int height);
 
+// Whether a sentinel is there, a malformed one, too.
+bool has_analysis(GstBuffer *buffer);
+
 // Reads the sentinel. Nothing if there is none or if it is malformed, so that a consumer which
 // must not miss anything treats a damaged one as absent.
 std::optional<FrameAnalysis> read_analysis(GstBuffer *buffer);

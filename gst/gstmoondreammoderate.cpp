@@ -274,15 +274,6 @@ static gboolean gst_moondream_moderate_stop(GstBaseTransform *transform) {
 }
 
 // Pixels are found by the caps.
-static gboolean gst_moondream_moderate_propose_allocation(GstBaseTransform *transform,
-                                                          GstQuery *decided, GstQuery *query) {
-  if (!GST_BASE_TRANSFORM_CLASS(gst_moondream_moderate_parent_class)
-           ->propose_allocation(transform, decided, query))
-    return FALSE;
-  moondream::refuse_crop_meta(query);
-  return TRUE;
-}
-
 static gboolean gst_moondream_moderate_set_caps(GstBaseTransform *transform, GstCaps *caps,
                                                 GstCaps *) {
   State *state = GST_MOONDREAM_MODERATE(transform)->state;
@@ -439,7 +430,7 @@ static void gst_moondream_moderate_class_init(GstMoondreamModerateClass *klass) 
   transform_class->start = gst_moondream_moderate_start;
   transform_class->stop = gst_moondream_moderate_stop;
   transform_class->set_caps = gst_moondream_moderate_set_caps;
-  transform_class->propose_allocation = gst_moondream_moderate_propose_allocation;
+  transform_class->propose_allocation = moondream::propose_without_crop;
   transform_class->sink_event = gst_moondream_moderate_sink_event;
   transform_class->prepare_output_buffer = gst_moondream_moderate_prepare_output_buffer;
   transform_class->transform_ip = gst_moondream_moderate_transform_ip;

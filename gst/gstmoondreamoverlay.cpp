@@ -264,15 +264,6 @@ static gboolean gst_moondream_overlay_src_event(GstBaseTransform *transform, Gst
 // ---- Streaming -------------------------------------------------------------------------------
 
 // Pixels are found by the caps.
-static gboolean gst_moondream_overlay_propose_allocation(GstBaseTransform *transform,
-                                                         GstQuery *decided, GstQuery *query) {
-  if (!GST_BASE_TRANSFORM_CLASS(gst_moondream_overlay_parent_class)
-           ->propose_allocation(transform, decided, query))
-    return FALSE;
-  moondream::refuse_crop_meta(query);
-  return TRUE;
-}
-
 static gboolean gst_moondream_overlay_set_caps(GstBaseTransform *transform, GstCaps *caps,
                                                GstCaps *) {
   State *state = GST_MOONDREAM_OVERLAY(transform)->state;
@@ -491,7 +482,7 @@ static void gst_moondream_overlay_class_init(GstMoondreamOverlayClass *klass) {
   transform_class->fixate_caps = gst_moondream_overlay_fixate_caps;
   transform_class->src_event = gst_moondream_overlay_src_event;
   transform_class->set_caps = gst_moondream_overlay_set_caps;
-  transform_class->propose_allocation = gst_moondream_overlay_propose_allocation;
+  transform_class->propose_allocation = moondream::propose_without_crop;
   transform_class->stop = gst_moondream_overlay_stop;
   transform_class->prepare_output_buffer = gst_moondream_overlay_prepare_output_buffer;
   transform_class->generate_output = gst_moondream_overlay_generate_output;

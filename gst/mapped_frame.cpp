@@ -96,6 +96,13 @@ void refuse_crop_meta(GstQuery *query) {
     gst_query_remove_nth_allocation_meta(query, index);
 }
 
+gboolean propose_without_crop(GstBaseTransform *transform, GstQuery *decided, GstQuery *query) {
+  auto *base = static_cast<GstBaseTransformClass *>(g_type_class_peek(GST_TYPE_BASE_TRANSFORM));
+  if (!base->propose_allocation(transform, decided, query)) return FALSE;
+  refuse_crop_meta(query);
+  return TRUE;
+}
+
 bool has_rows(const GstVideoFrame &frame, int plane, int rows) {
   const GstMapInfo &map = frame.map[frame.meta ? plane : 0];
   const auto *begin = static_cast<const guint8 *>(frame.data[plane]);

@@ -1,6 +1,7 @@
 // A buffer's memory as a video frame.
 #pragma once
 
+#include <gst/base/gstbasetransform.h>
 #include <gst/video/video.h>
 
 #include <string>
@@ -37,6 +38,10 @@ class MappedFrame {
 // Takes GstVideoCropMeta off downstream's answer to an ALLOCATION query: whoever crops by it leaves
 // frames as they are and makes the caps smaller, so that they are no longer mapped by the caps.
 void refuse_crop_meta(GstQuery *query);
+
+// propose_allocation() of a class right below GstBaseTransform: what that proposes, but
+// GstVideoCropMeta.
+gboolean propose_without_crop(GstBaseTransform *transform, GstQuery *decided, GstQuery *query);
 
 // Whether plane `plane` of a mapped frame has memory of its own for `rows` rows. Of frames in
 // fields GStreamer rounds the rows of chroma up to even numbers, and reads what is in them: four

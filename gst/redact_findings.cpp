@@ -83,8 +83,7 @@ void find_moondream(GstBuffer *buffer, const Settings &settings, const Wanted &w
                     Findings *findings) {
   const std::optional<FrameAnalysis> analysis = read_analysis(buffer);
   if (!analysis) {
-    const bool there = gst_buffer_get_custom_meta(buffer, "moondream") != nullptr;
-    findings->missing = there ? Missing::kMalformed : Missing::kNoSentinel;
+    findings->missing = has_analysis(buffer) ? Missing::kMalformed : Missing::kNoSentinel;
     return;
   }
   findings->missing = missing_of(*analysis, settings.max_age);
@@ -196,7 +195,7 @@ Findings find(GstBuffer *buffer, const GstVideoInfo &info, const Settings &setti
   if (settings.source & kFromAnalytics) any = find_analytics(buffer, wanted, &findings) || any;
   if (!sentinel && !any) findings.missing = Missing::kNoMeta;
   // A scaler that adds borders moves regions as if it did not, up to GStreamer 1.26.
-  if (!sentinel && any && gst_buffer_get_custom_meta(buffer, "moondream") &&
+  if (!sentinel && any && has_analysis(buffer) &&
       !drift_of(buffer, wanted.width(), wanted.height()))
     findings.missing = Missing::kUnplaced;
   return findings;
