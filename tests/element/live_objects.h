@@ -3,8 +3,10 @@
 
 #include <gst/gst.h>
 
+#include <chrono>
 #include <map>
 #include <string>
+#include <thread>
 
 namespace moondream {
 
@@ -33,14 +35,19 @@ inline std::map<std::string, int> live_objects(GstTracer *leaks) {
   return counts;
 }
 
-// Those that came since `before`, as "GstPad: 2", one on a line.
-inline std::string grown(const std::map<std::string, int> &before,
-                         const std::map<std::string, int> &now) {
+// Those that came since `before` and stay, as "GstPad: 2", one on a line. A streaming thread lets
+// its task go only after it has told whoever waits that it ended, so some time is allowed.
+inline std::string grown(const std::map<std::string, int> &before, GstTracer *leaks) {
   std::string text;
-  for (const auto &[type, count] : now) {
-    const auto old = before.find(type);
-    const int more = count - (old == before.end() ? 0 : old->second);
-    if (more > 0) text += type + ": " + std::to_string(more) + "\n";
+  for (int i = 0; i < 200; ++i) {
+    text.clear();
+    for (const auto &[type, count] : live_objects(leaks)) {
+      const auto old = before.find(type);
+      const int more = count - (old == before.end() ? 0 : old->second);
+      if (more > 0) text += type + ": " + std::to_string(more) + "\n";
+    }
+    if (text.empty()) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   return text;
 }
