@@ -69,7 +69,12 @@
 #include "gstmoondreammeta.h"
 #include "line_output.h"
 #include "line_writer.h"
+#include "metawrite_properties.h"
 
+namespace metawrite = moondream::metawrite;
+using metawrite::Frames;
+using metawrite::Output;
+using metawrite::Settings;
 using moondream::AnalysisStatus;
 using moondream::FrameAnalysis;
 using moondream::guarded;
@@ -84,32 +89,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-enum Property {
-  PROP_0,
-  PROP_LOCATION,
-  PROP_FD,
-  PROP_APPEND,
-  PROP_FRAMES,
-  PROP_MAX_BYTES,
-  PROP_OUTPUT,
-  PROP_STATS,
-};
-
 // How long a reader may take for what is left. An application waits for the first.
 constexpr auto kEosPatience = 5s;
 constexpr auto kStopPatience = 500ms;
-
-enum class Frames { kResults, kFresh, kAll };
-enum class Output { kStream, kJson };
-
-struct Settings {
-  std::string location;
-  gint fd = -1;
-  bool append = false;
-  Frames frames = Frames::kResults;
-  guint max_bytes = 4 << 20;
-  Output output = Output::kStream;
-};
 
 struct Stats {
   std::atomic<guint64> frames = 0;    // that came
@@ -159,35 +141,6 @@ static GstStaticPadTemplate src_template =
 
 // ---- Properties ------------------------------------------------------------------------------
 
-#define GST_TYPE_MOONDREAM_METAWRITE_FRAMES (gst_moondream_metawrite_frames_get_type())
-static GType gst_moondream_metawrite_frames_get_type(void) {
-  static const GEnumValue values[] = {
-      {gint(Frames::kResults), "The first buffer that carries each result", "results"},
-      {gint(Frames::kFresh), "Buffers whose own picture was analysed", "fresh"},
-      {gint(Frames::kAll), "Every buffer, whatever its status", "all"},
-      {0, nullptr, nullptr}};
-  static const GType type = [] {
-    const GType registered = g_enum_register_static("GstMoondreamMetawriteFrames", values);
-    gst_type_mark_as_plugin_api(registered, static_cast<GstPluginAPIFlags>(0));
-    return registered;
-  }();
-  return type;
-}
-
-#define GST_TYPE_MOONDREAM_METAWRITE_OUTPUT (gst_moondream_metawrite_output_get_type())
-static GType gst_moondream_metawrite_output_get_type(void) {
-  static const GEnumValue values[] = {
-      {gint(Output::kStream), "The buffers that come in, as they are", "stream"},
-      {gint(Output::kJson), "Lines of JSON in their place", "json"},
-      {0, nullptr, nullptr}};
-  static const GType type = [] {
-    const GType registered = g_enum_register_static("GstMoondreamMetawriteOutput", values);
-    gst_type_mark_as_plugin_api(registered, static_cast<GstPluginAPIFlags>(0));
-    return registered;
-  }();
-  return type;
-}
-
 static GstStructure *new_stats(State *state) {
   LineWriterStats lines;
   {
@@ -206,59 +159,17 @@ static void gst_moondream_metawrite_set_property(GObject *object, guint id, cons
                                                  GParamSpec *pspec) {
   State *state = GST_MOONDREAM_METAWRITE(object)->state;
   const std::lock_guard guard(state->lock);
-  Settings &settings = state->settings;
-  switch (id) {
-    case PROP_LOCATION:
-      settings.location = g_value_get_string(value) ? g_value_get_string(value) : "";
-      break;
-    case PROP_FD:
-      settings.fd = g_value_get_int(value);
-      break;
-    case PROP_APPEND:
-      settings.append = g_value_get_boolean(value);
-      break;
-    case PROP_FRAMES:
-      settings.frames = static_cast<Frames>(g_value_get_enum(value));
-      break;
-    case PROP_MAX_BYTES:
-      settings.max_bytes = g_value_get_uint(value);
-      break;
-    case PROP_OUTPUT:
-      settings.output = static_cast<Output>(g_value_get_enum(value));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
-  }
+  if (!metawrite::set_property(state->settings, id, value))
+    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
 }
 
 static void gst_moondream_metawrite_get_property(GObject *object, guint id, GValue *value,
                                                  GParamSpec *pspec) {
   State *state = GST_MOONDREAM_METAWRITE(object)->state;
-  const Settings settings = state->current_settings();
-  switch (id) {
-    case PROP_LOCATION:
-      g_value_set_string(value, settings.location.empty() ? nullptr : settings.location.c_str());
-      break;
-    case PROP_FD:
-      g_value_set_int(value, settings.fd);
-      break;
-    case PROP_APPEND:
-      g_value_set_boolean(value, settings.append);
-      break;
-    case PROP_FRAMES:
-      g_value_set_enum(value, gint(settings.frames));
-      break;
-    case PROP_MAX_BYTES:
-      g_value_set_uint(value, settings.max_bytes);
-      break;
-    case PROP_OUTPUT:
-      g_value_set_enum(value, gint(settings.output));
-      break;
-    case PROP_STATS:
-      g_value_take_boxed(value, new_stats(state));
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
+  if (id == metawrite::kPropertyStats) {
+    g_value_take_boxed(value, new_stats(state));
+  } else if (!metawrite::get_property(state->current_settings(), id, value)) {
+    G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
   }
 }
 
@@ -479,88 +390,7 @@ static void gst_moondream_metawrite_class_init(GstMoondreamMetawriteClass *klass
   object_class->set_property = gst_moondream_metawrite_set_property;
   object_class->get_property = gst_moondream_metawrite_get_property;
   object_class->finalize = gst_moondream_metawrite_finalize;
-
-  const Settings defaults;
-  const auto ready = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                              GST_PARAM_MUTABLE_READY);
-  const auto playing = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                                GST_PARAM_MUTABLE_PLAYING);
-  /**
-   * GstMoondreamMetawrite:location:
-   *
-   * The file that lines are written to, or "-" for standard output. A named pipe must have a
-   * reader. In force from the next start on.
-   */
-  g_object_class_install_property(
-      object_class, PROP_LOCATION,
-      g_param_spec_string("location", "Location", "File to write to; - is standard output", nullptr,
-                          ready));
-  /**
-   * GstMoondreamMetawrite:fd:
-   *
-   * An open file descriptor that lines are written to instead of a #moondreammetawrite:location;
-   * -1 is none. It is duplicated at the start and stays the application's. In force from the next
-   * start on.
-   */
-  g_object_class_install_property(
-      object_class, PROP_FD,
-      g_param_spec_int("fd", "File descriptor", "File descriptor to write to (-1 = none)", -1,
-                       G_MAXINT, defaults.fd, ready));
-  /**
-   * GstMoondreamMetawrite:append:
-   *
-   * Whether lines go behind those that are in the file already. Otherwise it is emptied at each
-   * start.
-   */
-  g_object_class_install_property(
-      object_class, PROP_APPEND,
-      g_param_spec_boolean("append", "Append", "Keep what is in the file", defaults.append, ready));
-  /**
-   * GstMoondreamMetawrite:frames:
-   *
-   * Which buffers get a line. "results" gives one for each result, on the first buffer that carries
-   * it, failed ones included. "fresh" gives one for each buffer whose own picture was analysed,
-   * so none in the filter's async mode. "all" gives one for each buffer that came through a filter,
-   * pending ones included.
-   */
-  g_object_class_install_property(
-      object_class, PROP_FRAMES,
-      g_param_spec_enum("frames", "Frames", "Which buffers get a line",
-                        GST_TYPE_MOONDREAM_METAWRITE_FRAMES, gint(defaults.frames), playing));
-  /**
-   * GstMoondreamMetawrite:max-bytes:
-   *
-   * How many bytes of lines may wait for what reads them; further ones are dropped. A single line
-   * may be longer.
-   */
-  g_object_class_install_property(
-      object_class, PROP_MAX_BYTES,
-      g_param_spec_uint("max-bytes", "Maximum bytes",
-                        "Bytes of lines that may wait to be written; further ones are dropped", 1,
-                        G_MAXUINT, defaults.max_bytes, ready));
-  /**
-   * GstMoondreamMetawrite:output:
-   *
-   * What leaves through the source pad: the stream as it came, or the lines, in application/json,
-   * each a buffer with a newline at its end and the times of the buffer that it is about. Buffers
-   * without a line are gaps then, and neither #moondreammetawrite:location nor
-   * #moondreammetawrite:fd has to be set. In force from the next start on.
-   */
-  g_object_class_install_property(
-      object_class, PROP_OUTPUT,
-      g_param_spec_enum("output", "Output", "What leaves through the source pad",
-                        GST_TYPE_MOONDREAM_METAWRITE_OUTPUT, gint(defaults.output), ready));
-  /**
-   * GstMoondreamMetawrite:stats:
-   *
-   * Counts since the start, of which those of the last run stay: "frames" that came, "unmarked"
-   * ones that carried no result, lines "written", "waiting" and "dropped", the "bytes" of those
-   * written, and lines "pushed" through the source pad. All are uint64.
-   */
-  g_object_class_install_property(
-      object_class, PROP_STATS,
-      g_param_spec_boxed("stats", "Statistics", "Counts of frames and lines", GST_TYPE_STRUCTURE,
-                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+  metawrite::install_properties(object_class);
 
   GstElementClass *element_class = GST_ELEMENT_CLASS(klass);
   element_class->change_state = gst_moondream_metawrite_change_state;
