@@ -1,162 +1,21 @@
 #include "outline.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <map>
 #include <opencv2/imgproc.hpp>
-#include <optional>
 #include <string>
 #include <utility>
 
 #include "svg_path.h"
+#include "svg_polygons.h"
 
 namespace moondream {
 namespace {
 
-constexpr int kCurveSteps = 16;      // lines that a curve becomes
 constexpr int kRowsOfPixel = 8;      // scan lines through a pixel; along them coverage is exact
 constexpr double kTolerance = 0.75;  // pixels
-
-using Polygon = std::vector<Point>;
-
-Point operator+(const Point &a, const Point &b) { return {a.x + b.x, a.y + b.y}; }
-Point operator-(const Point &a, const Point &b) { return {a.x - b.x, a.y - b.y}; }
-Point operator*(double k, const Point &a) { return {k * a.x, k * a.y}; }
-
-// Reads path data piece by piece.
-class PathReader {
- public:
-  explicit PathReader(std::string_view text) : text_(text) {}
-
-  std::optional<char> command() {
-    skip();
-    if (text_.empty() || std::string_view("MmLlHhVvCcSsQqTtZz").find(text_[0]) == text_.npos) {
-      return std::nullopt;
-    }
-    const char letter = text_[0];
-    text_.remove_prefix(1);
-    return letter;
-  }
-
-  std::optional<double> number() {
-    skip();
-    double value = 0;
-    const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
-    if (error != std::errc() || !std::isfinite(value)) return std::nullopt;
-    text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
-    return value;
-  }
-
-  std::optional<Point> point(const Point &origin) {
-    const auto x = number();
-    const auto y = x ? number() : std::nullopt;
-    if (!y) return std::nullopt;
-    return origin + Point{*x, *y};
-  }
-
- private:
-  void skip() {
-    while (!text_.empty() && (text_[0] == ' ' || text_[0] == ',')) text_.remove_prefix(1);
-  }
-
-  std::string_view text_;
-};
-
-// The path's lines, and its curves as lines.
-class Flattener {
- public:
-  explicit Flattener(std::string_view path) : reader_(path) {}
-
-  std::vector<Polygon> polygons() {
-    while (const auto letter = reader_.command()) {
-      // Whatever comes first begins somewhere.
-      if (polygons_.empty() && *letter != 'M' && *letter != 'm') break;
-      if (*letter == 'Z' || *letter == 'z') {
-        at_ = polygons_.back().front();
-        begin(at_);
-        continue;
-      }
-      bool read = false;
-      for (char now = *letter; segment(now); now = *letter == 'M'   ? 'L'
-                                                   : *letter == 'm' ? 'l'
-                                                                    : now) {
-        read = true;
-      }
-      if (!read) break;
-    }
-    return std::move(polygons_);
-  }
-
- private:
-  void begin(const Point &point) { polygons_.push_back({at_ = point}); }
-  void line_to(const Point &point) { polygons_.back().push_back(at_ = point); }
-
-  void curve_to(const Point &c1, const Point &c2, const Point &end) {
-    const Point start = at_;
-    for (int i = 1; i <= kCurveSteps; ++i) {
-      const double t = static_cast<double>(i) / kCurveSteps, s = 1 - t;
-      line_to(s * s * s * start + 3 * s * s * t * c1 + 3 * s * t * t * c2 + t * t * t * end);
-    }
-    control_ = c2;
-  }
-
-  void quadratic_to(const Point &control, const Point &end) {
-    const Point start = at_;
-    curve_to(start + 2.0 / 3 * (control - start), end + 2.0 / 3 * (control - end), end);
-    control_ = control;
-  }
-
-  // One segment of a command; false: its numbers are at an end.
-  bool segment(char letter) {
-    const bool relative = letter >= 'a';
-    const Point origin = relative ? at_ : Point{};
-    const char kind = relative ? static_cast<char>(letter - 'a' + 'A') : letter;
-    const Point before = at_, mirrored = before + (before - control_);
-    const char last = std::exchange(last_, kind);
-    if (kind == 'H' || kind == 'V') {
-      const auto value = reader_.number();
-      if (!value) return false;
-      line_to(kind == 'H' ? Point{origin.x + *value, at_.y} : Point{at_.x, origin.y + *value});
-      return true;
-    }
-    const std::size_t count = kind == 'C' ? 3 : kind == 'S' || kind == 'Q' ? 2 : 1;
-    Point points[3];
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto point = reader_.point(origin);
-      if (!point) return false;
-      points[i] = *point;
-    }
-    switch (kind) {
-      case 'M':
-        begin(points[0]);
-        break;
-      case 'L':
-        line_to(points[0]);
-        break;
-      case 'C':
-        curve_to(points[0], points[1], points[2]);
-        break;
-      case 'S':
-        curve_to(last == 'C' || last == 'S' ? mirrored : before, points[0], points[1]);
-        break;
-      case 'Q':
-        quadratic_to(points[0], points[1]);
-        break;
-      default:
-        quadratic_to(last == 'Q' || last == 'T' ? mirrored : before, points[0]);
-        break;
-    }
-    return true;
-  }
-
-  PathReader reader_;
-  std::vector<Polygon> polygons_;
-  Point at_;
-  Point control_;  // of the last curve
-  char last_ = ' ';
-};
 
 // A side of a polygon, in pixels across and scan lines down.
 struct Edge {
@@ -234,7 +93,7 @@ Mask fill_outline(std::string_view path, const Box &box, int width, int height) 
     return static_cast<std::size_t>(std::ceil(std::clamp(y - 0.5, 0.0, static_cast<double>(most))));
   };
   std::vector<Edge> edges;
-  for (const Polygon &polygon : Flattener(path).polygons()) {
+  for (const Polygon &polygon : svg_polygons(path)) {
     for (std::size_t i = 0; i < polygon.size(); ++i) {
       const Point a = place(polygon[i]), b = place(polygon[(i + 1) % polygon.size()]);
       if (!std::isfinite(a.x + a.y) || !std::isfinite(b.x + b.y)) continue;

@@ -25,7 +25,7 @@ struct Mask {
 
 // The pixels of which an outline covers more than half, by the nonzero winding rule. `path` is data
 // of an SVG path in fractions of `box`; as SVG says, it is drawn up to the first thing in it that
-// cannot be read. Arcs (A) are none of what can.
+// cannot be read.
 Mask fill_outline(std::string_view path, const Box &box, int width, int height);
 
 // The other way round: the edges between the mask's pixels and others as closed polygons, holes the

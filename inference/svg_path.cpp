@@ -1,6 +1,7 @@
 #include "svg_path.h"
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -13,10 +14,20 @@ namespace {
 
 constexpr std::string_view kCommands = "MmLlHhVvCcSsQqTtAaZz";
 constexpr double kBoxSide = 960;
+constexpr std::size_t kArcNumbers = 7;
 
 bool is_command(std::string_view token) {
   return token.size() == 1 && kCommands.find(token[0]) != std::string_view::npos;
 }
+
+// How many numbers a segment has, or each of its points.
+std::size_t numbers_of(char command) {
+  if (std::string_view("HhVv").find(command) != std::string_view::npos) return 1;
+  return command == 'A' || command == 'a' ? kArcNumbers : 2;
+}
+
+// The radii and where it ends, not the degrees and the two flags in between.
+bool is_length_of_arc(std::size_t place) { return place < 2 || place > 4; }
 
 std::optional<std::int64_t> whole_number(std::string_view token) {
   std::int64_t value = 0;
@@ -43,12 +54,15 @@ std::optional<std::string> svg_path_of_tokens(std::span<const std::string> token
       if (!value) return std::nullopt;
       numbers.push_back(negative ? -*value : *value);
     }
-    const bool single = std::string_view("HhVv").find(command) != std::string_view::npos;
-    if (!single && numbers.size() % 2 != 0) numbers.pop_back();
+    const std::size_t arity = numbers_of(command[0]);
+    numbers.resize(numbers.size() - numbers.size() % arity);
     if (!path.empty()) path += ' ';
     path += command;
-    for (const std::int64_t number : numbers)
-      path += ' ' + svg_number(static_cast<double>(number) / kBoxSide);
+    for (std::size_t k = 0; k < numbers.size(); ++k) {
+      const bool is_length = arity != kArcNumbers || is_length_of_arc(k % arity);
+      path += ' ' + (is_length ? svg_number(static_cast<double>(numbers[k]) / kBoxSide)
+                               : std::to_string(numbers[k]));
+    }
   }
   return path;
 }

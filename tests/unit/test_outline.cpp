@@ -106,6 +106,26 @@ TEST(FillOutline, CurvesHaveTheAreaOfWhatTheyDraw) {
             rows_of(fill_outline("M 0 0.5 Q 0.25 0 0.5 0.5 T 1 0.5 V 1 H 0 Z", kAll, 40, 40)));
 }
 
+TEST(FillOutline, ArcsHaveTheAreaOfWhatTheyDraw) {
+  // 64 lines: 0.16 % less than the circle.
+  const double expected = std::numbers::pi * 100 * 100;
+  for (const char *path : {"M 0 0.5 A 0.5 0.5 0 0 1 1 0.5 A 0.5 0.5 0 0 1 0 0.5 Z",
+                           "M 0 0.5 a 0.5 0.5 0 1 0 1 0 a 0.5 0.5 0 1 0 -1 0"}) {
+    const Mask circle = fill_outline(path, kAll, 200, 200);
+    EXPECT_NEAR(area(circle), expected, 0.005 * expected) << path;
+    EXPECT_GT(overlap(circle, disc(200, 200, 100, 100, 100)), 0.99) << path;
+  }
+  // Three quarters of it and a quarter.
+  EXPECT_NEAR(area(fill_outline("M 0.5 0 A 0.5 0.5 0 1 1 0 0.5 L 0.5 0.5 Z", kAll, 200, 200)),
+              0.75 * expected, 0.005 * expected);
+  EXPECT_NEAR(area(fill_outline("M 0.5 0 A 0.5 0.5 0 0 0 0 0.5 L 0.5 0.5 Z", kAll, 200, 200)),
+              0.25 * expected, 0.005 * expected);
+  // In a box that is not square, an ellipse.
+  EXPECT_NEAR(area(fill_outline("M 0 0.5 A 0.5 0.5 0 0 1 1 0.5 A 0.5 0.5 0 0 1 0 0.5 Z",
+                                {0.25, 0, 0.75, 1}, 200, 200)),
+              expected / 2, 0.005 * expected);
+}
+
 TEST(FillOutline, LoopsOfOneDirectionAreFullAndOfTheOtherHoles) {
   const std::string outer = "M 0 0 H 1 V 1 H 0 Z ";
   EXPECT_EQ(area(fill_outline(outer + "M 0.25 0.25 H 0.75 V 0.75 H 0.25 Z", kAll, 8, 8)), 64);

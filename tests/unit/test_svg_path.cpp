@@ -39,6 +39,18 @@ TEST(SvgPath, HorizontalsAndVerticalsHaveSingleNumbers) {
             "M 0 0 H 1 v -0.5 h 0.1 0.1 0.1");
 }
 
+TEST(SvgPath, ArcsHaveSevenOfWhichTheDegreesAndFlagsStayAsTheyAre) {
+  EXPECT_EQ(path_of({"M", "0", "480", "A", "480", "240", "-", "30", "0", "1", "960", "480"}),
+            "M 0 0.5 A 0.5 0.25 -30 0 1 1 0.5");
+  EXPECT_EQ(path_of({"a", "96", "96", "90", "1", "0", "-", "96", "0", "480", "480", "0", "0", "0",
+                     "96", "960"}),
+            "a 0.1 0.1 90 1 0 -0.1 0 0.5 0.5 0 0 0 0.1 1");
+  // Cut off.
+  EXPECT_EQ(path_of({"M", "0", "0", "A", "96", "96", "0", "1", "0", "96", "0", "96", "96"}),
+            "M 0 0 A 0.1 0.1 0 1 0 0.1 0");
+  EXPECT_EQ(path_of({"M", "0", "0", "A", "96", "96", "0", "1", "0", "96"}), "M 0 0 A");
+}
+
 // A text that was cut off by max_tokens.
 TEST(SvgPath, HalfAPairIsDropped) {
   EXPECT_EQ(path_of({"M", "96", "96", "L", "960"}), "M 0.1 0.1 L");
