@@ -3,12 +3,12 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <string_view>
 #include <vector>
 
 #include "files.h"
 #include "mapped_tensor.h"
+#include "ops.h"
 #include "types.h"
 #include "weight_files.h"
 
@@ -141,11 +141,11 @@ std::uint64_t SegRefiner::bytes() const {
 }
 
 at::Tensor SegRefiner::linear(const std::string &name, const at::Tensor &x) const {
-  return at::linear(x, weight(name + ".weight"), weight(name + ".bias"));
+  return ops::linear(x, weight(name + ".weight"), weight(name + ".bias"));
 }
 
 at::Tensor SegRefiner::layer_norm(const std::string &name, const at::Tensor &x) const {
-  return at::layer_norm(x, {x.size(-1)}, weight(name + ".weight"), weight(name + ".bias"));
+  return ops::layer_norm(x, weight(name + ".weight"), weight(name + ".bias"));
 }
 
 at::Tensor SegRefiner::layer_norm_2d(const std::string &name, const at::Tensor &x) const {
@@ -167,14 +167,12 @@ at::Tensor SegRefiner::attention(const std::string &name, const at::Tensor &q, c
   const std::int64_t width = q.size(1);
   const at::Tensor &w = weight(name + ".in_proj_weight"), &b = weight(name + ".in_proj_bias");
   const auto project = [&](const at::Tensor &x, std::int64_t part) {
-    return at::linear(x, w.narrow(0, part * width, width), b.narrow(0, part * width, width))
-        .view({x.size(0), heads, width / heads})
-        .transpose(0, 1);
+    return ops::linear(x, w.narrow(0, part * width, width), b.narrow(0, part * width, width))
+        .view({1, x.size(0), heads, width / heads})
+        .transpose(1, 2);
   };
-  const double scale = 1 / std::sqrt(static_cast<double>(width / heads));
-  const at::Tensor scores = at::matmul(project(q, 0) * scale, project(k, 1).transpose(1, 2));
-  const at::Tensor mixed = at::matmul(at::softmax(scores, -1), project(v, 2));
-  return linear(name + ".out_proj", mixed.transpose(0, 1).reshape({q.size(0), width}));
+  const at::Tensor mixed = ops::attention(project(q, 0), project(k, 1), project(v, 2));
+  return linear(name + ".out_proj", mixed.transpose(1, 2).reshape({q.size(0), width}));
 }
 
 // [S, S] -> [1, C, G, G]
