@@ -113,7 +113,8 @@ Json answers_json(const std::string &picture, const Image *image, const std::str
                                 {"y_min", box.y_min},
                                 {"x_max", box.x_max},
                                 {"y_max", box.y_max},
-                                {"path", found.path}});
+                                {"path", found.path},
+                                {"refined", found.refined}});
           },
           [&](const Prompt &, const FaceGazeResult &found) {
             for (const FaceGaze &face : found.faces) {
@@ -200,6 +201,7 @@ Overlay overlay_of(const std::vector<Prompt> &prompts, const Result &result) {
             if (!found.box) return;
             const std::string &object = std::get<SegmentPrompt>(prompt).object;
             overlay.boxes.push_back({object, *found.box});
+            overlay.outlines.push_back({object, found.path, *found.box});
           },
           [&](const Prompt &, const FaceGazeResult &found) {
             for (const FaceGaze &face : found.faces) {

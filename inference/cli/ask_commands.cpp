@@ -288,8 +288,9 @@ Command segment_command() {
       .operands = "IMAGE...",
       .description =
           "Prints a line \"OBJECT X_MIN,Y_MIN X_MAX,Y_MAX PATH\" for each object that is "
-          "found. PATH is data of an SVG path in fractions of the box. JSON has both in "
-          "\"outlines\", the overlay only the box.",
+          "found. PATH is data of an SVG path in fractions of the box. JSON has them in "
+          "\"outlines\", and in \"refined\" whether --refiner made the path from the picture. The "
+          "overlay tints what the outline encloses and has its edge and its box.",
       .options = {{"object", 'O', "TEXT",
                    "What to outline, such as \"red car\". May be given several times.",
                    [state](const std::string &value) { state->objects.push_back(value); }},

@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "files.h"
+#include "outline.h"
 
 namespace moondream::cli {
 namespace {
@@ -25,6 +26,8 @@ namespace {
 const cv::Scalar kColours[] = {
     {66, 206, 66}, {255, 144, 30}, {60, 76, 231}, {18, 196, 243}, {182, 89, 155}, {208, 224, 64},
 };
+
+constexpr double kTint = 0.4;  // the colour's share of what an outline encloses
 
 std::vector<std::uint8_t> contents(const std::string &path) {
   if (path == "-") {
@@ -45,6 +48,17 @@ class Canvas {
 
   void box(const Box &box, const cv::Scalar &colour) {
     cv::rectangle(mat_, at({box.x_min, box.y_min}), at({box.x_max, box.y_max}), colour, width_);
+  }
+  // Its edge is as wide as lines are, inside of it, so that nothing outside of it changes.
+  void outline(const std::string &path, const Box &box, const cv::Scalar &colour) {
+    Mask mask = fill_outline(path, box, mat_.cols, mat_.rows);
+    const cv::Mat inside(mat_.rows, mat_.cols, CV_8UC1, mask.pixels.data());
+    cv::Mat tinted, inner;
+    cv::addWeighted(mat_, 1 - kTint, cv::Mat(mat_.size(), mat_.type(), colour), kTint, 0, tinted);
+    tinted.copyTo(mat_, inside);
+    const int size = 2 * width_ + 1;
+    cv::erode(inside, inner, cv::getStructuringElement(cv::MORPH_ELLIPSE, {size, size}));
+    mat_.setTo(colour, inside - inner);
   }
   void point(const Point &point, const cv::Scalar &colour) {
     cv::circle(mat_, at(point), 3 * width_, colour, cv::FILLED, cv::LINE_AA);
@@ -93,6 +107,8 @@ class Palette {
 void draw(cv::Mat &mat, const Overlay &overlay) {
   Canvas canvas(mat);
   Palette palette;
+  // What covers most comes first.
+  for (const auto &[label, path, box] : overlay.outlines) canvas.outline(path, box, palette[label]);
   for (const auto &[label, box] : overlay.boxes) canvas.box(box, palette[label]);
   for (const auto &[label, box] : overlay.boxes) {
     canvas.label(label, {box.x_min, box.y_min}, palette[label]);

@@ -22,11 +22,17 @@ struct Overlay {
     std::string label;
     Point point;
   };
+  struct LabelledOutline {
+    std::string label;
+    std::string path;  // as fill_outline() takes it
+    Box box;
+  };
   struct Ray {
     Point from, to;
   };
   std::vector<LabelledBox> boxes;
   std::vector<LabelledPoint> points;
+  std::vector<LabelledOutline> outlines;  // what they enclose is tinted, and has an edge
   std::vector<Ray> gaze;
 };
 
