@@ -1,9 +1,11 @@
 // `moondream quantize`: weights of 8 or 4 bits, written down.
-#include <pthread.h>
+#include <semaphore.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -19,23 +21,36 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Ctrl-C and SIGTERM as a stop token, while it lives: what was begun is to be taken away.
+// Posted by the handler, which may do little else.
+sem_t signalled;
+
+// Ctrl-C and its like as a stop token, while it lives: what was begun is to be taken away. By a
+// handler, as libraries have threads that nobody can keep signals from. There is one at a time.
 class StopOnSignal {
  public:
   StopOnSignal() {
-    sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&signals_, signal);
-    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    sem_init(&signalled, 0, 0);
     waiter_ = std::thread([this] {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-      if (signal != SIGUSR1) source_.request_stop();
+      while (sem_wait(&signalled) != 0) {
+      }
+      if (!done_) source_.request_stop();
     });
+    struct sigaction action {};
+    action.sa_handler = [](int) { sem_post(&signalled); };
+    action.sa_flags = SA_RESTART;
+    for (std::size_t i = 0; i < std::size(kSignals); ++i) {
+      sigaction(kSignals[i], nullptr, &before_[i]);
+      // What whoever started this has it ignore stays ignored.
+      if (before_[i].sa_handler != SIG_IGN) sigaction(kSignals[i], &action, nullptr);
+    }
   }
   ~StopOnSignal() {
-    pthread_kill(waiter_.native_handle(), SIGUSR1);
+    for (std::size_t i = 0; i < std::size(kSignals); ++i) {
+      sigaction(kSignals[i], &before_[i], nullptr);
+    }
+    done_ = true;
+    sem_post(&signalled);
     waiter_.join();
-    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   StopOnSignal(const StopOnSignal &) = delete;
   StopOnSignal &operator=(const StopOnSignal &) = delete;
@@ -43,8 +58,11 @@ class StopOnSignal {
   std::stop_token token() const { return source_.get_token(); }
 
  private:
-  sigset_t signals_{}, before_{};
+  static constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+
+  struct sigaction before_[std::size(kSignals)]{};
   std::stop_source source_;
+  std::atomic<bool> done_ = false;
   std::thread waiter_;
 };
 

@@ -197,6 +197,29 @@ TEST(Quantize, AFailureLeavesNothing) {
   EXPECT_EQ(run_command({"quantize", kTiny, "/nowhere/out", "--precision", "int8"}).status, 1);
 }
 
+// Wherever the signal comes, also while it writes: it is over, and nothing is left, or it was done.
+TEST(Quantize, AnInterruptLeavesNothingOrAll) {
+  int interrupted = 0;
+  // Of some of the rounds the signal comes before the last weight is written.
+  for (int round = 0; round < 30 && interrupted < 5; ++round) {
+    const TempDir dir;
+    const int signal = round % 2 ? SIGTERM : SIGINT;
+    Started command({"quantize", kTiny, (dir / "out").string(), "--precision", "int4"});
+    while (fs::is_empty(dir.path())) usleep(500);  // it appears, whole or not
+    command.signal(signal);
+    const Finished finished = command.wait();
+    if (finished.status == 0) {
+      EXPECT_EQ(inspected((dir / "out").string(), 0)["problems"].size(), 0u);
+      continue;
+    }
+    ++interrupted;
+    EXPECT_EQ(finished.status, 130) << finished.err;
+    EXPECT_NE(finished.err.find("cancelled"), std::string::npos) << finished.err;
+    EXPECT_TRUE(fs::is_empty(dir.path()));
+  }
+  EXPECT_GT(interrupted, 0);
+}
+
 TEST(Quantize, ItsReportIsATableForPeople) {
   const TempDir dir;
   const Finished finished =
