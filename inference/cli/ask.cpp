@@ -11,18 +11,28 @@
 namespace moondream::cli {
 namespace {
 
-// Prints pieces of texts as they come, a reasoning on lines of its own before the answer.
+// Prints pieces of texts as they come, behind a heading, a reasoning on lines of its own before the
+// answer.
 class Printer {
  public:
+  explicit Printer(std::string heading) : heading_(std::move(heading)) {}
+
   void piece(const TextPiece &piece) {
     if (was_reasoning_ && !piece.reasoning) print("\n\n");
     was_reasoning_ = piece.reasoning;
-    print(piece.text);
+    print(std::exchange(heading_, {}) + piece.text);
+    printed_ = true;
   }
-  void end() { print("\n"); }
+  // Of a text, which may be empty.
+  void end() { print(std::exchange(heading_, {}) + "\n"); }
+  // Of none: what was printed ends its line.
+  void fail() {
+    if (printed_) print("\n");
+  }
 
  private:
-  bool was_reasoning_ = false;
+  std::string heading_;
+  bool was_reasoning_ = false, printed_ = false;
 };
 
 class Asker {
@@ -44,7 +54,6 @@ class Asker {
     }
     const auto image = std::make_shared<const Image>(read_picture(picture));
     const Result result = run(image, many_ ? picture + ": " : "");
-    progress_.clear();
     if (question_.json) {
       print_json(
           answers_json(picture, image.get(), engine_->info().name, question_.prompts, result));
@@ -58,7 +67,6 @@ class Asker {
 
   void about_nothing() {
     const Result result = run(nullptr, "");
-    progress_.clear();
     if (question_.json) {
       print_json(answers_json("", nullptr, engine_->info().name, question_.prompts, result));
     } else if (!question_.stream) {
@@ -72,22 +80,27 @@ class Asker {
   Result run(std::shared_ptr<const Image> image, const std::string &heading) {
     // The callback may still be returning when its result is here.
     const auto promise = std::make_shared<std::promise<Outcome>>();
-    Printer printer;  // no piece comes after the result
+    Printer printer(heading);  // no piece comes after the result
     Request request{.image = std::move(image),
                     .prompts = question_.prompts,
                     .settings = question_.settings,
                     .grid = question_.grid};
     if (question_.stream) {
-      progress_.clear();
-      if (!heading.empty()) print(heading);
-      request.on_text = [&printer](const TextPiece &piece) { printer.piece(piece); };
+      request.on_text = [this, &printer](const TextPiece &piece) {
+        progress_.clear();  // this thread's own waits for the result
+        printer.piece(piece);
+      };
     }
     std::future<Outcome> outcome = promise->get_future();
     stream_->submit(std::move(request),
                     [promise](Outcome result) { promise->set_value(std::move(result)); });
     Outcome got = outcome.get();
+    progress_.clear();
+    if (const Error *error = std::get_if<Error>(&got)) {
+      printer.fail();
+      throw *error;
+    }
     if (question_.stream) printer.end();
-    if (const Error *error = std::get_if<Error>(&got)) throw *error;
     return std::get<Result>(std::move(got));
   }
 

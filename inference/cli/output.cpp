@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -7,6 +8,7 @@
 #include <system_error>
 
 #include "types.h"
+#include "utf8.h"
 
 namespace moondream::cli {
 
@@ -24,8 +26,15 @@ Progress::~Progress() { clear(); }
 
 void Progress::show(const std::string &text) {
   if (!is_terminal_) return;
+  // A line that wraps could not be taken away. A column is left for the cursor.
+  winsize size{};
+  std::size_t end = text.size();
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    int room = size.ws_col - 1;
+    for (end = 0; end < text.size() && room > 0; --room) next_code_point(text, end);
+  }
   // The rest of a longer line before it goes, too.
-  std::fprintf(stderr, "\r%s\x1b[K", text.c_str());
+  std::fprintf(stderr, "\r%s\x1b[K", text.substr(0, end).c_str());
   std::fflush(stderr);
   shown_ = true;
 }

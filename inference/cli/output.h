@@ -13,7 +13,8 @@ void print(const std::string &text);
 void complain(const std::string &text);
 
 // Lines that replace each other while something long goes on, only where standard error is a
-// terminal. The last one goes when this does. Thread-safety: for one thread.
+// terminal, cut to its width. The last one goes when this does.
+// Thread-safety: for one thread at a time.
 class Progress {
  public:
   Progress();

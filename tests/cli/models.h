@@ -1,6 +1,8 @@
 // The models and pictures that the tests of the command use.
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -20,6 +22,19 @@ inline nlohmann::json expected_results() {
     if (picture["file"] == "378x378-1.png") return picture["results"];
   }
   throw std::runtime_error("no such picture");
+}
+
+// Fills `dir` with a model that differs from the one at `model` in its config.json, which `change`
+// changes, and returns its path.
+inline std::filesystem::path link_to_model(const std::filesystem::path &model, const TempDir &dir,
+                                           const std::function<void(nlohmann::json &)> &change) {
+  for (const char *name : {"model.safetensors", "tokenizer.json"}) {
+    std::filesystem::create_symlink(std::filesystem::absolute(model / name), dir / name);
+  }
+  auto config = nlohmann::json::parse(file_contents(model / "config.json"));
+  change(config);
+  write_file(dir / "config.json", config.dump());
+  return dir.path();
 }
 
 // A subcommand on the tiny model, as exact as it can be.

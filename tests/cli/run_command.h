@@ -27,11 +27,11 @@ struct Finished {
 // A started command, with its output in files: pipes would have to be emptied meanwhile.
 class Started {
  public:
-  // `out` is what standard output is, if it is no file of ours; `environment`: "NAME=VALUE", or
-  // "NAME" to take it away.
+  // `out` and `err` are what standard output and error are, if they are no files of ours;
+  // `environment`: "NAME=VALUE", or "NAME" to take it away.
   explicit Started(const std::vector<std::string> &arguments,
                    const std::vector<std::string> &environment = {}, int out = -1,
-                   const std::string &in = "/dev/null") {
+                   const std::string &in = "/dev/null", int err = -1) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, in.c_str(), O_RDONLY, 0);
@@ -42,7 +42,11 @@ class Started {
     } else {
       posix_spawn_file_actions_adddup2(&actions, out, 1);
     }
-    posix_spawn_file_actions_addopen(&actions, 2, err_path.c_str(), kNew, 0600);
+    if (err < 0) {
+      posix_spawn_file_actions_addopen(&actions, 2, err_path.c_str(), kNew, 0600);
+    } else {
+      posix_spawn_file_actions_adddup2(&actions, err, 2);
+    }
 
     std::vector<std::string> words = {MOONDREAM_COMMAND};
     words.insert(words.end(), arguments.begin(), arguments.end());

@@ -1,5 +1,6 @@
 // caption, query, detect, point and gaze on a model whose answers the reference implementation
 // gave.
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -49,6 +50,26 @@ TEST(Caption, StreamedIsTheSameText) {
   streamed.push_back("--stream");
   EXPECT_EQ(run_command(streamed).out, whole.out);
   EXPECT_GT(whole.out.size(), 8u);
+}
+
+TEST(Caption, StreamedTextsOfSeveralPicturesHaveTheirNames) {
+  const std::vector<std::string> rest = {"--max-tokens", "8", kPicture, kPicture};
+  const Finished whole = run_command(on_tiny("caption", rest));
+  std::vector<std::string> streamed = on_tiny("caption", rest);
+  streamed.push_back("--stream");
+  EXPECT_EQ(run_command(streamed).out, whole.out);
+}
+
+TEST(Caption, AStreamThatFailsBeforeItsFirstWordPrintsNothing) {
+  const TempDir dir;
+  const fs::path mute = link_to_model(
+      kTiny, dir, [](json &config) { config["tokenizer"]["templates"]["caption"] = nullptr; });
+  const Finished finished =
+      run_command({"caption", "-m", mute.string(), "--stream", kPicture, kPicture});
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_EQ(finished.out, "");
+  EXPECT_EQ(lines_of(finished.err).size(), 2u) << finished.err;
+  EXPECT_NE(finished.err.find("captions"), std::string::npos) << finished.err;
 }
 
 TEST(Caption, TheModelMayComeFromTheEnvironment) {
@@ -279,25 +300,22 @@ TEST(Segment, IsForMoondream3) {
   EXPECT_NE(old.err.find(kPicture + ": "), std::string::npos) << old.err;
   // The vectors' model says nothing of outlines: with the words for boxes it draws something.
   const TempDir dir;
-  const fs::path tiny = kGolden + "moondream3-tiny";
-  for (const char *name : {"model.safetensors", "tokenizer.json"}) {
-    fs::create_symlink(fs::absolute(tiny / name), dir / name);
-  }
-  json config = json::parse(file_contents(tiny / "config.json"));
-  json &templates =
-      (config.contains("config") ? config["config"] : config)["tokenizer"]["templates"];
-  templates["segment"] = templates["detect"];
-  write_file(dir / "config.json", config.dump());
-  const json got = json_of(run_command({"segment", "-m", dir.path().string(), "-O", "face",
-                                        "--max-tokens", "12", "--json", kPicture}));
-  const Finished none = run_command({"segment", "-m", dir.path().string(), "-O", "face",
-                                     "--refiner", "/nowhere/model.pt", kPicture});
+  const fs::path drawing = link_to_model(kGolden + "moondream3-tiny", dir, [](json &config) {
+    json &templates =
+        (config.contains("config") ? config["config"] : config)["tokenizer"]["templates"];
+    templates["segment"] = templates["detect"];
+  });
+  const json got = json_of(run_command(
+      {"segment", "-m", drawing.string(), "-O", "face", "--max-tokens", "12", "--json", kPicture}));
+  const Finished none = run_command({"segment", "-m", drawing.string(), "-O", "face", "--refiner",
+                                     "/nowhere/model.pt", kPicture});
   EXPECT_EQ(none.status, 1);
   EXPECT_NE(none.err.find("/nowhere/model.pt"), std::string::npos) << none.err;
   EXPECT_EQ(got["image"], kPicture);
   for (const json &outline : got.value("outlines", json::array())) {
     EXPECT_EQ(outline["label"], "face");
     EXPECT_TRUE(outline["path"].is_string());
+    EXPECT_FALSE(outline["refined"]);
   }
 }
 
@@ -322,6 +340,90 @@ TEST(Ask, AnUnknownDeviceIsAnError) {
   const Finished finished = run_command(on_tiny("caption", {"--device", "abacus", kPicture}));
   EXPECT_EQ(finished.status, 1);
   EXPECT_NE(finished.err.find("abacus"), std::string::npos) << finished.err;
+}
+
+// A terminal of that many columns.
+class Terminal {
+ public:
+  explicit Terminal(unsigned short columns) : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
+    const winsize size{24, columns, 0, 0};
+    EXPECT_EQ(grantpt(master_) + unlockpt(master_) + ioctl(master_, TIOCSWINSZ, &size), 0);
+    slave_ = open(ptsname(master_), O_RDWR | O_NOCTTY);
+  }
+  ~Terminal() { close(master_); }
+  Terminal(const Terminal &) = delete;
+  Terminal &operator=(const Terminal &) = delete;
+
+  int fd() const { return slave_; }
+  // All that was written to it, once nobody else has it.
+  std::string text() {
+    close(slave_);
+    std::string text;
+    char buffer[1000];
+    for (ssize_t size; (size = read(master_, buffer, sizeof buffer)) > 0;) {
+      text.append(buffer, static_cast<std::size_t>(size));
+    }
+    return text;
+  }
+
+ private:
+  const int master_;
+  int slave_ = -1;
+};
+
+// What was shown line by line, each over the one before, without what erases.
+std::vector<std::string> shown_on(Terminal &terminal, const std::vector<std::string> &arguments) {
+  const Finished finished = Started(arguments, {}, -1, "/dev/null", terminal.fd()).wait();
+  EXPECT_EQ(finished.status, 0);
+  EXPECT_EQ(finished.out.find('\r'), std::string::npos) << "progress is not a result";
+  std::string text = terminal.text();
+  EXPECT_TRUE(text.ends_with("\r\x1b[K")) << "the last line stays";
+  EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line, '\r');) {
+    if (line.ends_with("\x1b[K")) line.resize(line.size() - 3);
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+TEST(Progress, OnATerminalSaysWhatTakesTime) {
+  const std::vector<std::string> caption = on_tiny("caption", {"--max-tokens", "2", kPicture});
+  {
+    Terminal terminal(1000);
+    EXPECT_EQ(shown_on(terminal, caption),
+              (std::vector<std::string>{"Loading " + kTiny + " ...", "Looking ..."}));
+  }
+  {
+    std::vector<std::string> streamed = caption;
+    streamed.insert(streamed.end(), {"--stream", kPicture});
+    Terminal terminal(1000);
+    EXPECT_EQ(shown_on(terminal, streamed),
+              (std::vector<std::string>{"Loading " + kTiny + " ...", "Picture 1 of 2: " + kPicture,
+                                        "Picture 2 of 2: " + kPicture}));
+  }
+  {
+    const TempDir dir;
+    Terminal terminal(80);
+    const std::vector<std::string> lines =
+        shown_on(terminal, {"quantize", "--precision", "int4", kTiny, (dir / "out").string()});
+    ASSERT_GT(lines.size(), 2u);
+    EXPECT_EQ(lines.back(), "Quantizing: 100 %");
+  }
+}
+
+// A line that wraps would stay.
+TEST(Progress, IsCutToTheTerminalsWidth) {
+  const TempDir dir;
+  const std::string picture = (dir / "\u00e4\u00f6\u00fc\u00e4\u00f6\u00fc.png").string();
+  fs::create_symlink(fs::absolute(kPicture), picture);
+  Terminal terminal(static_cast<unsigned short>(dir.path().string().size() + 20));
+  const std::vector<std::string> lines =
+      shown_on(terminal, on_tiny("caption", {"--max-tokens", "1", picture, picture}));
+  ASSERT_EQ(lines.size(), 3u);
+  // "Picture 1 of 2: " is 16 columns, the slash one; the cursor needs one.
+  EXPECT_EQ(lines[1], "Picture 1 of 2: " + dir.path().string() + "/\u00e4\u00f6");
 }
 
 // As "moondream ... | head -1" does it.
