@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 
 namespace moondream::cli {
@@ -169,11 +170,15 @@ double number_between(const std::string &option, const std::string &value, doubl
   char *end = nullptr;
   errno = 0;
   const double number = std::strtod(value.c_str(), &end);
-  if (value.empty() || *end != 0 || errno != 0 || !(number >= min && number <= max)) {
-    std::string text = std::isinf(max)
-                           ? "of at least " + std::to_string(min)
-                           : "from " + std::to_string(min) + " to " + std::to_string(max);
-    throw UsageError("--" + option + ": \"" + value + "\" is not a number " + text);
+  const bool is_number = !value.empty() && *end == 0 && errno == 0 && std::isfinite(number);
+  if (!is_number || number < min || number > max) {
+    char range[80];
+    if (std::isinf(max)) {
+      std::snprintf(range, sizeof range, "of at least %g", min);
+    } else {
+      std::snprintf(range, sizeof range, "from %g to %g", min, max);
+    }
+    throw UsageError("--" + option + ": \"" + value + "\" is not a number " + range);
   }
   return number;
 }

@@ -51,13 +51,34 @@ Options output_options(const State &state, bool with_text, bool with_places) {
   return options;
 }
 
+// Of a text that may be given several times.
+Option texts_option(std::string name, char letter, std::string help, Values &values) {
+  std::string shown = "--" + name;
+  return {std::move(name), letter, "TEXT", std::move(help) + " May be given several times.",
+          [shown = std::move(shown), &values](const std::string &value) {
+            if (value.empty()) throw UsageError(shown + ": is empty");
+            values.push_back(value);
+          }};
+}
+
+Option seed_option(const State &state, std::string help) {
+  return {"seed", 0, "N", std::move(help), [state](const std::string &value) {
+            state->question.settings.seed =
+                static_cast<std::uint64_t>(integer_between("seed", value, 0, LLONG_MAX));
+          }};
+}
+
+Option max_tokens_option(const State &state, std::string help) {
+  return {"max-tokens", 0, "N", std::move(help), [state](const std::string &value) {
+            state->question.settings.max_tokens =
+                static_cast<int>(integer_between("max-tokens", value, 1, INT_MAX));
+          }};
+}
+
 Options text_options(const State &state) {
   GenerationSettings &settings = state->question.settings;
   return {
-      {"max-tokens", 0, "N", "The most tokens of a text (768).",
-       [&settings](const std::string &value) {
-         settings.max_tokens = static_cast<int>(integer_between("max-tokens", value, 1, INT_MAX));
-       }},
+      max_tokens_option(state, "The most tokens of a text (768)."),
       {"temperature", 0, "T",
        "0: the likeliest token each time (the default); larger: more varied texts.",
        [&settings](const std::string &value) {
@@ -69,17 +90,13 @@ Options text_options(const State &state) {
          settings.top_p = number_between("top-p", value, 0, 1);
          if (settings.top_p == 0) throw UsageError("--top-p: must be more than 0");
        }},
-      {"seed", 0, "N", "Equal seeds give equal results (0).",
-       [&settings](const std::string &value) {
-         settings.seed = static_cast<std::uint64_t>(integer_between("seed", value, 0, LLONG_MAX));
-       }},
+      seed_option(state, "Equal seeds give equal results (0)."),
   };
 }
 
 Options object_options(const State &state) {
   return {
-      {"object", 'O', "TEXT", "What to look for, such as \"red car\". May be given several times.",
-       [state](const std::string &value) { state->objects.push_back(value); }},
+      texts_option("object", 'O', "What to look for, such as \"red car\".", state->objects),
       {"max-objects", 0, "N", "The most finds of each object (50).",
        [state](const std::string &value) {
          state->question.settings.max_objects =
@@ -189,8 +206,7 @@ Command query_command() {
       .description =
           "Prints the answers to the questions about each picture; without pictures, of "
           "the questions alone.",
-      .options = {{"question", 'q', "TEXT", "What to ask. May be given several times.",
-                   [state](const std::string &value) { state->questions.push_back(value); }},
+      .options = {texts_option("question", 'q', "What to ask.", state->questions),
                   flag("reasoning", 'r',
                        "Thinks before it answers; the thoughts are printed, too, and the places "
                        "that they speak of are in the JSON and on the overlay.",
@@ -204,6 +220,9 @@ Command query_command() {
   append(page.options, model_options(state->question.spec));
   return {std::move(page), [state](const Values &pictures) {
             if (state->questions.empty()) throw UsageError("no --question is given");
+            if (pictures.empty() && !state->places.empty()) {
+              throw UsageError("--at is a place in a picture, and none is named");
+            }
             std::vector<Prompt> prompts;
             for (const std::string &question : state->questions) {
               prompts.emplace_back(QueryPrompt{question, state->reasoning, state->places});
@@ -256,11 +275,7 @@ Command gaze_command() {
                 "With --eye: answers even if the model thinks that the gaze leaves the "
                 "picture.",
                 state->force),
-           {"seed", 0, "N", "Of the points of a face (0).",
-            [state](const std::string &value) {
-              state->question.settings.seed =
-                  static_cast<std::uint64_t>(integer_between("seed", value, 0, LLONG_MAX));
-            }}},
+           seed_option(state, "Of the points of a face (0).")},
       .examples =
           " moondream gaze --save-overlay gaze.png portrait.jpg\n"
           " moondream gaze --face 0.4,0.1,0.6,0.4 portrait.jpg"};
@@ -291,17 +306,16 @@ Command segment_command() {
           "found. PATH is data of an SVG path in fractions of the box. JSON has them in "
           "\"outlines\", and in \"refined\" whether --refiner made the path from the picture. The "
           "overlay tints what the outline encloses and has its edge and its box.",
-      .options = {{"object", 'O', "TEXT",
-                   "What to outline, such as \"red car\". May be given several times.",
-                   [state](const std::string &value) { state->objects.push_back(value); }},
+      .options = {texts_option("object", 'O', "What to outline, such as \"red car\".",
+                               state->objects),
                   at_option(state),
                   {"refiner", 0, "PATH",
                    "The file of SegHeadRefiner, or its directory: outlines are refined with "
                    "it.",
-                   [state](const std::string &value) { state->question.spec.refiner = value; }}},
+                   [state](const std::string &value) { state->question.spec.refiner = value; }},
+                  max_tokens_option(state, "The most tokens of an outline (768).")},
       .examples = " moondream segment -O \"left hand\" --save-overlay hand.png portrait.jpg"};
   append(page.options, output_options(state, false, true));
-  append(page.options, text_options(state));
   append(page.options, model_options(state->question.spec));
   return {std::move(page), [state](const Values &pictures) {
             if (state->objects.empty()) throw UsageError("no --object is given");

@@ -54,6 +54,7 @@ int run(const std::vector<std::string> &arguments) {
     print("moondream " MOONDREAM_VERSION "\n");
     return kOk;
   }
+  if (name == "help" && arguments.size() > 1) return run({arguments[1], "--help"});
   if (name == "--help" || name == "-h" || name == "help") {
     std::vector<Page> pages;
     for (const Command &command : commands) pages.push_back(command.page);

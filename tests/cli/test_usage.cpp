@@ -35,6 +35,23 @@ TEST(Usage, EveryCommandHasAPageOfItsOwn) {
   }
 }
 
+TEST(Usage, HelpOnACommandIsItsPage) {
+  const Finished page = run_command({"help", "detect"});
+  EXPECT_EQ(page.status, 0) << page.err;
+  EXPECT_EQ(page.out, run_command({"detect", "--help"}).out);
+  EXPECT_EQ(run_command({"help", "describe"}).status, 2);
+}
+
+// Outlines are greedy: there is nothing to draw lots for.
+TEST(Usage, SegmentHasOnlyTheOptionsThatChangeAnOutline) {
+  const std::string page = run_command({"segment", "--help"}).out;
+  EXPECT_NE(page.find("--max-tokens"), std::string::npos);
+  for (const char *option : {"--temperature", "--top-p", "--seed"}) {
+    EXPECT_EQ(page.find(option), std::string::npos) << option;
+    EXPECT_EQ(run_command({"segment", option, "1", "a.png"}).status, 2) << option;
+  }
+}
+
 TEST(Usage, VersionIsPrinted) {
   const Finished version = run_command({"--version"});
   EXPECT_EQ(version.status, 0);
@@ -72,16 +89,21 @@ const WrongLine kWrongLines[] = {
     {"MaxTokensZero", {"caption", "--max-tokens", "0", "a.png"}, "--max-tokens"},
     {"MaxTokensText", {"caption", "--max-tokens", "4x", "a.png"}, "\"4x\""},
     {"TemperatureNegative", {"caption", "--temperature", "-1", "a.png"}, "--temperature"},
-    {"TopP", {"caption", "--top-p", "1.5", "a.png"}, "--top-p"},
+    {"TemperatureInfinite", {"caption", "--temperature", "inf", "a.png"}, "of at least 0\n"},
+    {"TopP", {"caption", "--top-p", "1.5", "a.png"}, "\"1.5\" is not a number from 0 to 1\n"},
+    {"TopPNoNumber", {"caption", "--top-p", "nan", "a.png"}, "--top-p"},
     {"TopPZero", {"caption", "--top-p", "0", "a.png"}, "more than 0"},
     {"SeedNegative", {"caption", "--seed", "-2", "a.png"}, "--seed"},
     {"Precision", {"caption", "--precision", "fp64", "a.png"}, "\"fp64\""},
     {"NoQuestion", {"query", "--model", "m", "a.png"}, "no --question"},
+    {"EmptyQuestion", {"query", "-q", "", "a.png"}, "--question: is empty"},
+    {"AtWithoutPicture", {"query", "-m", "m", "-q", "x", "--at", "0.5,0.5"}, "--at is a place"},
     {"At", {"query", "-q", "x", "--at", "0.5", "a.png"}, "--at"},
     {"AtOutside", {"query", "-q", "x", "--at", "0.5,2", "a.png"}, "--at"},
     {"JsonAndStream", {"caption", "-m", "m", "--json", "--stream", "a.png"}, "exclude each other"},
     {"StreamOfTwo", {"query", "-m", "m", "-q", "a", "-q", "b", "-s", "a.png"}, "one question"},
     {"NoObject", {"detect", "--model", "m", "a.png"}, "no --object"},
+    {"EmptyObject", {"detect", "--object=", "a.png"}, "--object: is empty"},
     {"Grid", {"detect", "-O", "x", "--grid", "9x1", "a.png"}, "--grid"},
     {"GridWithoutX", {"point", "-O", "x", "--grid", "3", "a.png"}, "COLUMNSxROWS"},
     {"OverlayOfTwo",
