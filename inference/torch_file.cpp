@@ -28,8 +28,13 @@ bool is_row_major(const PickledTensor &tensor) {
   return true;
 }
 
-// The elements that the tensor spans in its storage, gaps included; 0 if it has none.
-bool span_of(const PickledTensor &tensor, std::uint64_t &elements) {
+// How often the numbers of a file may be part of a tensor on average: weights may be tied, and a
+// module's parts may have two names.
+constexpr std::uint64_t kMaxSharing = 4;
+
+// The elements of the tensor, and those that it spans in its storage, gaps included; 0 if it has
+// none. False if they cannot be counted, or if one stands for several.
+bool count_elements(const PickledTensor &tensor, std::uint64_t &elements, std::uint64_t &spanned) {
   std::int64_t last = 0, product = 1;
   bool empty = false;
   for (std::size_t i = 0; i < tensor.shape.size(); ++i) {
@@ -42,9 +47,10 @@ bool span_of(const PickledTensor &tensor, std::uint64_t &elements) {
       return false;
     }
   }
-  elements = empty ? 0 : static_cast<std::uint64_t>(last) + 1;
+  elements = empty ? 0 : static_cast<std::uint64_t>(product);
+  spanned = empty ? 0 : static_cast<std::uint64_t>(last) + 1;
   // A stride of 0 repeats elements: more numbers than the file has are no checkpoint's.
-  return empty || static_cast<std::uint64_t>(product) <= elements;
+  return elements <= spanned;
 }
 
 }  // namespace
@@ -73,6 +79,7 @@ TorchFile::TorchFile(const std::filesystem::path &path) : TensorFile(path) {
 
   mapping_ = file.bytes;
   data_ = mapping_.get();
+  std::uint64_t total = 0;  // bytes of all tensors; no sum of sizes in the file overflows
   for (const auto &[tensor_name, tensor] :
        read_torch_pickle(text_of(pickle->second), path.string())) {
     const std::string &name = tensor_name;  // which a lambda may keep
@@ -87,15 +94,21 @@ TorchFile::TorchFile(const std::filesystem::path &path) : TensorFile(path) {
       fail_tensor("needs " + std::to_string(tensor.storage_bytes) + " bytes, but has only " +
                   std::to_string(bytes.size()));
     }
-    std::uint64_t elements = 0;
-    if (!span_of(tensor, elements) || tensor.offset > bytes.size() / size ||
-        elements > bytes.size() / size - tensor.offset) {
+    std::uint64_t elements = 0, spanned = 0;
+    if (!count_elements(tensor, elements, spanned) || tensor.offset > bytes.size() / size ||
+        spanned > bytes.size() / size - tensor.offset) {
       fail_tensor("is " + shape_text(tensor.shape) + " of " + dtype_name(tensor.dtype) +
                   ", which its data of " + std::to_string(bytes.size()) + " bytes does not hold");
     }
     TensorEntry entry{.dtype = tensor.dtype, .shape = tensor.shape};
     entry.begin = static_cast<std::size_t>(bytes.data() - data_) + tensor.offset * size;
-    entry.end = entry.begin + elements * size;
+    entry.end = entry.begin + spanned * size;
+    // A small file could otherwise be a model of any size, once its tensors are converted.
+    total += elements * size;
+    if (total > kMaxSharing * file.size) {
+      fail_tensor("and those before it have " + std::to_string(total) +
+                  " bytes, more than the file has to share: it is not a checkpoint");
+    }
     if (!is_row_major(tensor)) entry.strides = tensor.strides;
     tensors_.emplace(name, std::move(entry));
   }

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kMaxPickle = 16'000'000;  // bytes; those of real checkpoints have under one
 constexpr std::size_t kMaxRank = 8;             // twice what weights have
 constexpr std::size_t kMaxDepth = 16;           // of dictionaries in dictionaries
+// Bytes; torch.save counts them. Each tensor has a copy, though the pickle may have it only once.
+constexpr std::size_t kMaxStorageName = 64;
 
 // A Python object that a pickle may name.
 enum class Global {
@@ -264,6 +266,9 @@ class Unpickler {
         parts[2].kind != Kind::kText ||
         (type.global != Global::kTypedStorage && type.global != Global::kUntypedStorage)) {
       fail("it refers to something that is no storage of a tensor");
+    }
+    if (parts[2].text.size() > kMaxStorageName) {
+      fail("a storage is called " + quote(parts[2].text) + ", which is too long");
     }
     Storage storage{.key = parts[2].text,
                     .dtype = std::nullopt,

@@ -141,6 +141,74 @@ TEST(TorchFile, NothingIsRunAndWhatWasAskedForIsNamed) {
   }
 }
 
+// Functions that pickles of scripts and libraries name, or attacks on readers of such files.
+TEST(TorchFile, NoOtherFunctionIsKnown) {
+  const std::pair<const char *, const char *> globals[] = {
+      {"builtins", "exec"},
+      {"builtins", "getattr"},
+      {"__builtin__", "eval"},
+      {"posix", "system"},
+      {"subprocess", "Popen"},
+      {"functools", "partial"},
+      {"copyreg", "_reconstructor"},
+      {"collections", "defaultdict"},
+      {"argparse", "Namespace"},
+      {"numpy.core.multiarray", "_reconstruct"},
+      {"numpy", "dtype"},
+      {"torch", "load"},
+      {"torch", "Tensor"},
+      {"torch.storage", "_load_from_bytes"},
+      {"torch._utils", "_rebuild_sparse_tensor"},
+      {"torch._tensor", "_rebuild_from_type_v2"},
+      {"torch.nn.modules.linear", "Linear"},
+      {"collections.OrderedDict", "fromkeys"},
+      {"torch._utils", "_rebuild_tensor_v2.__globals__"},
+      {"", ""},
+  };
+  for (const auto &[module, name] : globals) {
+    const std::string full = std::string("\"") + module + "." + name + "\"";
+    EXPECT_TRUE(says(open_error(archive(pickled_global(module, name))), full)) << full;
+    EXPECT_TRUE(says(open_error(archive(pickled(module) + pickled(name) + "\x93")), full)) << full;
+  }
+  // What describes a type is no function, whatever it is given.
+  for (const char *name : {"float32", "UntypedStorage", "HalfStorage"}) {
+    EXPECT_TRUE(says(open_error(archive(pickled_global("torch", name) + ")R")), "it calls"));
+  }
+}
+
+// Of pickle's instructions only those of plain values, containers and tensors, by Python's numbers.
+TEST(TorchFile, NoOtherInstructionIsKnown) {
+  const std::string known =
+      "\x80\x95.(01N\x88\x89GJKM\x8aX\x8c)t\x85\x86\x87]}aesuqr\x94hjc\x93QRb";
+  for (int code = 0; code < 256; ++code) {
+    if (known.find(static_cast<char>(code)) != known.npos) continue;
+    const Error error = open_error(archive(pickled("a") + "(" + static_cast<char>(code)));
+    EXPECT_TRUE(says(error, "the instruction " + std::to_string(code) + ",")) << error.what();
+  }
+}
+
+// Each tensor keeps the name of its storage, which the pickle need only have once.
+TEST(TorchFile, StoragesHaveShortNames) {
+  const std::string tensor =
+      pickled_tensor(pickled_storage("ByteStorage", std::string(100'000, 'n'), 4), 0, {1}, {1});
+  EXPECT_TRUE(says(open_error(archive(pickled_dict({{"w", tensor}}))), "too long"));
+}
+
+// Tied weights lie in a file once. A small file that claims to be a large model has no more of it.
+TEST(TorchFile, TensorsShareOnlySoMuch) {
+  constexpr std::int64_t kSize = 100'000;
+  const auto file_of = [](int tensors) {
+    std::vector<std::pair<std::string, std::string>> items;
+    const std::string storage = pickled_storage("ByteStorage", "0", kSize);
+    for (int i = 0; i < tensors; ++i) {
+      items.emplace_back("w" + std::to_string(i), pickled_tensor(storage, 0, {kSize}, {1}));
+    }
+    return archive(pickled_dict(items), std::string(kSize, 'x'));
+  };
+  EXPECT_EQ(open(file_of(4)).tensors().size(), 4u);
+  EXPECT_TRUE(says(open_error(file_of(5)), "more than the file has to share"));
+}
+
 TEST(TorchFile, TensorsThatTheirDataDoesNotHoldAreNamed) {
   struct {
     std::int64_t offset;
