@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -100,6 +101,25 @@ void check_complete(const Config &config, const Tensors &tensors, const std::fil
   mismatch(path, "the tensors do not fit the configuration: " + text.substr(2));
 }
 
+// Sets what the file's own templates do not say: by the release that they were published with, of
+// GPT-2's vocabulary rather by `release`, which the weights and what lies beside them tell. Skills
+// without a template are absent if the templates are nobody's.
+void use_templates(const std::filesystem::path &file, std::optional<Release> release,
+                   Config &config) {
+  const Templates none{{}, {}, {}, {}, {}};
+  Config plain = config;
+  plain.tokenizer.templates = none;
+  const Templates own = read_config(file, plain).tokenizer.templates;
+  const auto published = release_of(own);
+  if (release == Release::kMoondream3) {
+    apply_release(*release, config);
+  } else if (published && *published < Release::k20250621) {
+    apply_release(release && *release < Release::k20250621 ? *release : *published, config);
+  }
+  const bool any = own.caption || own.query || own.detect || own.point || own.segment;
+  if (any && !published) config.tokenizer.templates = none;
+}
+
 // The configuration for weights at `path`.
 Config find_config(const TensorSources &sources, const std::filesystem::path &path) {
   std::error_code ignored;  // what cannot be looked at cannot be opened: the weights said so
@@ -107,16 +127,17 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
       (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
   Config from_shapes = config_from_shapes(sources);
   const bool has_file = std::filesystem::exists(file, ignored);
-  if (!names_prompts(file)) {
-    const bool trained = has_training_names(sources);
-    if (const auto release = find_release(from_shapes, trained, file.parent_path())) {
-      apply_release(*release, from_shapes);
-    } else if (from_shapes.vision.cropping == Cropping::kWhole) {
-      mismatch(path,
-               "is a Moondream of early 2024, but the weights do not tell which: put its "
-               "moondream.py beside them, or {\"tokenizer\": {\"release\": ...}} with one of " +
-                   release_names() + " into " + file.string());
-    }
+  const PromptSource prompts = prompt_source(file);
+  const auto release = find_release(from_shapes, has_training_names(sources), file.parent_path());
+  if (prompts == PromptSource::kTemplates) {
+    use_templates(file, release, from_shapes);
+  } else if (release && prompts == PromptSource::kNone) {
+    apply_release(*release, from_shapes);
+  } else if (prompts == PromptSource::kNone && from_shapes.vision.cropping == Cropping::kWhole) {
+    mismatch(path,
+             "is a Moondream of early 2024, but the weights do not tell which: put its "
+             "moondream.py beside them, or {\"tokenizer\": {\"release\": ...}} with one of " +
+                 release_names() + " into " + file.string());
   } else if (from_shapes.text.tau_attn || from_shapes.text.moe) {
     apply_release(Release::kMoondream3, from_shapes);
   }

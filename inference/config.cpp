@@ -194,6 +194,7 @@ void read_vision(Section section, VisionConfig &vision) {
   section.read("in_channels", vision.in_channels);
   section.read("max_crops", vision.max_crops);
   section.read("overlap_margin", vision.overlap_margin);
+  section.read("hid_dim", vision.proj_inner_dim);  // its name in the first files of 2025
   section.read("proj_inner_dim", vision.proj_inner_dim);
   section.read("cropping", vision.cropping);
   section.read("exact_gelu", vision.exact_gelu);
@@ -207,6 +208,7 @@ void read_region(Section section, RegionConfig &region) {
   section.read("coord_out_dim", region.coord_out_dim);
   section.read("size_feat_dim", region.size_feat_dim);
   section.read("size_out_dim", region.size_out_dim);
+  section.read("hid_dim", region.inner_dim);  // its name in the first files of 2025
   section.read("inner_dim", region.inner_dim);
   section.read("size_scale", region.size_scale);
   section.read("group_size", region.group_size);
@@ -229,7 +231,7 @@ void read_templates(Section section, Templates &templates) {
   if (section.exists()) templates.segment.reset();
   if (section.is_null("caption")) templates.caption.reset();
   if (section.has("caption")) {
-    CaptionTemplates captions = templates.caption.value_or(CaptionTemplates{});
+    CaptionTemplates captions = templates.caption.value_or(CaptionTemplates{{}, {}, {}});
     Section lengths = section.section("caption");
     lengths.read("short", captions.short_form);
     lengths.read("normal", captions.normal);
@@ -302,9 +304,9 @@ Config parse_config(std::string_view text, const std::string &origin, const Conf
   return config;
 }
 
-bool names_prompts(const std::filesystem::path &path) {
+PromptSource prompt_source(const std::filesystem::path &path) {
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return false;
+  if (!std::filesystem::exists(path, ignored)) return PromptSource::kNone;
   const json document = parse_json(read_file(path, kMaxConfig), path.string());
   const auto inside = [](const json &object, const char *key) {
     const auto found = object.is_object() ? object.find(key) : object.end();
@@ -312,7 +314,8 @@ bool names_prompts(const std::filesystem::path &path) {
   };
   const json wrapped = inside(document, "config");
   const json tokenizer = inside(wrapped.is_null() ? document : wrapped, "tokenizer");
-  return !inside(tokenizer, "release").is_null() || !inside(tokenizer, "templates").is_null();
+  if (!inside(tokenizer, "release").is_null()) return PromptSource::kRelease;
+  return inside(tokenizer, "templates").is_null() ? PromptSource::kNone : PromptSource::kTemplates;
 }
 
 Config read_config(const std::filesystem::path &path, const Config &defaults) {

@@ -187,8 +187,14 @@ Config parse_config(std::string_view json, const std::string &origin, const Conf
 // unreadable.
 Config read_config(const std::filesystem::path &path, const Config &defaults = {});
 
-// Whether the file, if it is there, says how the model is to be prompted: by a release or templates
-// of its own. Throws as read_config() does.
-bool names_prompts(const std::filesystem::path &path);
+// How a file says how the model is to be prompted.
+enum class PromptSource {
+  kNone,       // not at all, or the file is not there
+  kTemplates,  // by templates of its own
+  kRelease,    // by the name of a release, and maybe by templates too
+};
+
+// Throws as read_config() does.
+PromptSource prompt_source(const std::filesystem::path &path);
 
 }  // namespace moondream

@@ -92,6 +92,25 @@ std::string release_names() {
   return names;
 }
 
+std::optional<Release> release_of(const Templates &templates) {
+  Config gpt2, starmie;
+  apply_release(Release::k20250327, gpt2);
+  const auto any_of = [&](const Templates &published) {
+    const auto same = [](const auto &one, const auto &other) {
+      return one && !one->prefix.empty() && one->prefix == other->prefix;
+    };
+    const auto &[caption, query, detect, point, segment] = templates;
+    return same(query, published.query) || same(detect, published.detect) ||
+           same(point, published.point) ||
+           (caption && (caption->short_form == published.caption->short_form ||
+                        caption->normal == published.caption->normal));
+  };
+  if (any_of(starmie.tokenizer.templates)) return Release::k20250621;
+  if (!any_of(gpt2.tokenizer.templates)) return std::nullopt;
+  const bool has_long = templates.caption && !templates.caption->long_form.empty();
+  return has_long ? Release::k20250327 : Release::k20250109;
+}
+
 void apply_release(Release release, Config &config) {
   if (release == Release::kMoondream3) {
     config.tokenizer.double_query_suffix = false;

@@ -18,7 +18,7 @@ enum class Release {
   k20240520,  // also 2024-07-23
   k20240826,
   k20250109,
-  k20250327,  // also 2025-04-14 and the models of half a billion parameters
+  k20250327,  // also 2025-04-14
   k20250621,
   kMoondream3,
 };
@@ -28,6 +28,10 @@ std::optional<Release> release_named(std::string_view name);
 
 // All names that release_named() knows, for a message.
 std::string release_names();
+
+// The release that `templates`, as a file has them, were published with; nothing if none of them is
+// a published one. Those of GPT-2's vocabulary have a long caption since 2025-03-27.
+std::optional<Release> release_of(const Templates &templates);
 
 // Sets what differs between releases: how pictures are cut, how the image is seen, the activation
 // of the vision encoder, templates, special ids, and what sizes stand for.

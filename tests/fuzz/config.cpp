@@ -40,6 +40,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     config.validate("config.json");
     check_promises(config);
   });
-  read_within(limit, [&] { names_prompts(file.holding(text)); });
+  read_within(limit, [&] { prompt_source(file.holding(text)); });
   return 0;
 }

@@ -207,6 +207,24 @@ TEST(Checkpoint, TrainingLayoutInShardsIsTheSameModel) {
   expect_equal(load_checkpoint(dir / "model.safetensors.index.json").tensors(), tensors);
 }
 
+// A vocabulary of its own has no use for the published templates of other skills.
+TEST(Checkpoint, SkillsWithoutATemplateOfTheirOwnVocabularyAreAbsent) {
+  std::string config = kSmallConfig;
+  const auto remove = [&config](const std::string &text) {
+    ASSERT_NE(config.find(text), config.npos) << text;
+    config.erase(config.find(text), text.size());
+  };
+  remove(R"(, "long": [1])");
+  remove(R"(, "point": {"prefix": [1]})");
+  const TempDir dir;
+  write_model(dir, raw_tensors(tensors_of(small_config())), config);
+  const Templates templates = load_checkpoint(dir.path()).config().tokenizer.templates;
+  EXPECT_TRUE(templates.caption.value().long_form.empty());
+  EXPECT_EQ(templates.caption->normal, TokenIds{1});
+  EXPECT_TRUE(templates.detect);
+  EXPECT_FALSE(templates.point);
+}
+
 // ---- Moondream 3 and packed weights ----------------------------------------------------------
 
 // The layouts that Moondream 3 was published in, written by the reference's tools.

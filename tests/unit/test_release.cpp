@@ -134,14 +134,46 @@ TEST(Release, ConfigMayNameIt) {
       << error.what();
 
   const TempDir dir;
-  const auto names = [&](const char *text) {
-    return names_prompts(write_file(dir / "config.json", text));
+  const auto source = [&](const char *text) {
+    return prompt_source(write_file(dir / "config.json", text));
   };
-  EXPECT_TRUE(names(R"({"tokenizer": {"release": "2025-06-21"}})"));
-  EXPECT_TRUE(names(R"({"config": {"tokenizer": {"templates": {}}}})"));
-  EXPECT_FALSE(names(R"({"config": {}, "model_type": "moondream1"})"));
-  EXPECT_TRUE(names(R"({"config": null, "tokenizer": {"release": "2025-06-21"}})"));
-  EXPECT_FALSE(names_prompts(dir / "gone.json"));
+  EXPECT_EQ(source(R"({"tokenizer": {"release": "2025-06-21"}})"), PromptSource::kRelease);
+  EXPECT_EQ(source(R"({"config": {"tokenizer": {"templates": {}}}})"), PromptSource::kTemplates);
+  EXPECT_EQ(source(R"({"tokenizer": {"templates": {}, "release": "2025-06-21"}})"),
+            PromptSource::kRelease);
+  EXPECT_EQ(source(R"({"config": {}, "model_type": "moondream1"})"), PromptSource::kNone);
+  EXPECT_EQ(source(R"({"config": null, "tokenizer": {"release": "2025-06-21"}})"),
+            PromptSource::kRelease);
+  EXPECT_EQ(prompt_source(dir / "gone.json"), PromptSource::kNone);
+}
+
+// Any of them tells whose they are; the long caption tells the older ones apart.
+TEST(Release, TemplatesTellTheirRelease) {
+  const Templates january = of("2025-01-09").tokenizer.templates,
+                  march = of("2025-03-27").tokenizer.templates,
+                  june = of("2025-06-21").tokenizer.templates;
+  EXPECT_EQ(release_of(january), Release::k20250109);
+  EXPECT_EQ(release_of(march), Release::k20250327);
+  EXPECT_EQ(release_of(june), Release::k20250621);
+  EXPECT_EQ(release_of(of("moondream3").tokenizer.templates), Release::k20250621);
+  const Templates none{{}, {}, {}, {}, {}};
+  EXPECT_EQ(release_of(none), std::nullopt);
+  for (const Templates *all : {&march, &june}) {
+    const Release release = all == &june ? Release::k20250621 : Release::k20250327;
+    Templates one = none;
+    one.caption = all->caption;
+    EXPECT_EQ(release_of(one), release);
+    const Release without_long = all == &june ? release : Release::k20250109;
+    for (const auto skill : {&Templates::query, &Templates::detect, &Templates::point}) {
+      one = none;
+      one.*skill = all->*skill;
+      EXPECT_EQ(release_of(one), without_long);
+      (one.*skill)->prefix = {7, 8, 9};
+      EXPECT_EQ(release_of(one), std::nullopt);
+      (one.*skill)->prefix = {};
+      EXPECT_EQ(release_of(one), std::nullopt);
+    }
+  }
 }
 
 }  // namespace
