@@ -86,7 +86,9 @@ void read_moondream3(const Shapes &shapes, Config &config) {
       shapes.read(mlp + "fc2.weight" + form, 3, 2, moe.expert_inner_dim);
     }
     const TensorEntry *weight = shapes.entry(mlp + "fc1.weight");
-    moe.fp8 = weight && weight->dtype == DType::kF8E4M3;
+    // Bytes with a scale for each row are the same numbers, from a program without that type.
+    moe.fp8 = weight && (weight->dtype == DType::kF8E4M3 ||
+                         (weight->dtype == DType::kU8 && shapes.has(mlp + "fc1.scale")));
     moe.int4 = shapes.has(mlp + "fc1.weight.affine");
     std::int64_t rows = 2 * moe.expert_inner_dim;
     shapes.read(mlp + "fc1.weight.affine", 3, 1, rows);

@@ -258,7 +258,8 @@ TEST(Checkpoint, Moondream3IsReadOffTheWeights) {
 }
 
 // model_fp8.pt, as the production layout is published: the vectors' tensors in PyTorch's container.
-TEST(Checkpoint, ExpertsInFP8InAPyTorchFileAreTheSameModel) {
+// as_bytes: from a program without such a type, which called them bytes.
+void expect_fp8_model_in_a_pytorch_file(bool as_bytes) {
   const auto golden = kGolden / "moondream3-tiny-fp8";
   const SafetensorsFile file(golden / "model.safetensors");
   std::vector<RawTensor> tensors;
@@ -266,8 +267,9 @@ TEST(Checkpoint, ExpertsInFP8InAPyTorchFileAreTheSameModel) {
   for (const auto &[name, entry] : file.tensors()) {
     const auto bytes = file.bytes(entry);
     fp8 += entry.dtype == DType::kF8E4M3;
+    const DType type = as_bytes && entry.dtype == DType::kF8E4M3 ? DType::kU8 : entry.dtype;
     tensors.push_back({name,
-                       dtype_name(entry.dtype),
+                       dtype_name(type),
                        entry.shape,
                        {reinterpret_cast<const char *>(bytes.data()), bytes.size()}});
   }
@@ -289,6 +291,36 @@ TEST(Checkpoint, ExpertsInFP8InAPyTorchFileAreTheSameModel) {
   const auto experts = weights.experts("text.blocks.2.mlp.fc1");
   ASSERT_TRUE(std::holds_alternative<QuantizedMatrix>(experts.at(0)));
   EXPECT_EQ(std::get<QuantizedMatrix>(experts[0]).format, QuantizedFormat::kFp8);
+}
+
+TEST(Checkpoint, ExpertsInFP8InAPyTorchFileAreTheSameModel) {
+  expect_fp8_model_in_a_pytorch_file(false);
+}
+
+TEST(Checkpoint, ExpertsInBytesWithScalesAreInFP8) { expect_fp8_model_in_a_pytorch_file(true); }
+
+// What the bytes mean is known only with the scales beside them.
+TEST(Checkpoint, ExpertsInBytesWithoutScalesAreRefused) {
+  const auto golden = kGolden / "moondream3-tiny-fp8";
+  const SafetensorsFile file(golden / "model.safetensors");
+  std::vector<RawTensor> tensors;
+  for (const auto &[name, entry] : file.tensors()) {
+    if (name.find(".moe_quant.") != name.npos) continue;
+    const auto bytes = file.bytes(entry);
+    const DType type = entry.dtype == DType::kF8E4M3 ? DType::kU8 : entry.dtype;
+    tensors.push_back({name,
+                       dtype_name(type),
+                       entry.shape,
+                       {reinterpret_cast<const char *>(bytes.data()), bytes.size()}});
+  }
+  const TempDir dir;
+  std::filesystem::copy_file(golden / "config.json", dir / "config.json");
+  write_file(dir / "model.safetensors", safetensors_of(tensors));
+  const Error error = error_of([&] { load_checkpoint(dir.path()); });
+  EXPECT_EQ(error.kind(), ErrorKind::kMismatch);
+  EXPECT_TRUE(says(error, "mlp.experts.weight") && says(error, "Byte") &&
+              says(error, "floating-point"))
+      << error.what();
 }
 
 TEST(Checkpoint, PackedWeightsAreReadOffTheWeights) {

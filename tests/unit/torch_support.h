@@ -109,7 +109,7 @@ inline std::string pickled_fp8_tensor(const std::string &record,
                                       const std::vector<std::int64_t> &shape) {
   std::int64_t elements = 1;
   for (const std::int64_t size : shape) elements *= size;
-  const std::string storage = "(" + pickled("storage") +
+  const std::string storage = std::string("(") + pickled("storage") +
                               pickled_global("torch.storage", "UntypedStorage") + pickled(record) +
                               pickled("cpu") + pickled(elements) + "tQ";
   return pickled_global("torch._utils", "_rebuild_tensor_v3") + "(" + storage + pickled(0) +
