@@ -67,22 +67,7 @@ void validate(const GenerationSettings &settings) {
 
 Skills::Skills(const TokenizerConfig &config, const Tokenizer &tokenizer, const TextModel &text,
                const RegionModel &region)
-    : config_(config), tokenizer_(tokenizer), text_(text), region_(region) {
-  const std::int64_t commands[] = {config.eos_id,       config.answer_id,
-                                   config.thinking_id,  config.coord_id,
-                                   config.size_id,      config.start_ground_points_id,
-                                   config.end_ground_id};
-  std::vector<std::int64_t> unspoken;
-  for (std::int64_t id = 0; id < text.config().vocab_size; ++id) {
-    const bool is_command = std::ranges::find(commands, id) != std::end(commands);
-    if (!is_command && !tokenizer.contains(static_cast<int>(id))) unspoken.push_back(id);
-  }
-  if (!unspoken.empty()) unspoken_ = at::tensor(unspoken).to(text.options().device());
-}
-
-void Skills::forbid_unspoken(at::Tensor &logits) const {
-  if (unspoken_.defined()) logits.index_fill_(0, unspoken_, kNever);
-}
+    : config_(config), tokenizer_(tokenizer), text_(text), region_(region) {}
 
 bool Skills::ends_text(std::int64_t token) const {
   return token == config_.eos_id ||
@@ -269,8 +254,7 @@ Task<PromptResult> Skills::segment(const SegmentPrompt &prompt, const Generation
   std::vector<std::string> path;
   co_await sequence.advance(at::cat(parts));
   for (int generated = 1;; ++generated) {
-    at::Tensor logits = co_await sequence.logits();
-    forbid_unspoken(logits);
+    const at::Tensor logits = co_await sequence.logits();
     const std::int64_t token = logits.argmax().item<std::int64_t>();
     sequence.observe("token", token);
     if (ends_text(token)) break;
@@ -330,7 +314,6 @@ Task<std::string> Skills::generate_answer(at::Tensor prompt, const GenerationSet
   co_await sequence.advance(std::move(prompt));
   at::Tensor logits = co_await sequence.logits();
   for (int generated = 1;; ++generated) {
-    forbid_unspoken(logits);
     const std::int64_t token = sample(logits);
     sequence.observe("token", token);
     if (ends_text(token)) break;
@@ -370,7 +353,6 @@ Task<Reasoning> Skills::generate_reasoning(at::Tensor prompt, const GenerationSe
   co_await sequence.advance(std::move(prompt));
   at::Tensor logits = co_await sequence.logits();
   for (int generated = 0;; ++generated) {
-    forbid_unspoken(logits);
     const std::int64_t token = sample(logits);
     sequence.observe("token", token);
     // One position must stay for the token that asks for the answer.

@@ -57,9 +57,6 @@ class Skills {
   Task<PromptResult> segment(const SegmentPrompt &prompt, const GenerationSettings &settings,
                              Sequence &sequence) const;
 
-  // Forbids the ids that stand for no text and nothing else: models may have more rows than their
-  // tokenizer has tokens. logits: [V], changed.
-  void forbid_unspoken(at::Tensor &logits) const;
   bool ends_text(std::int64_t token) const;
   void require_region() const;
 
@@ -85,7 +82,6 @@ class Skills {
   const Tokenizer &tokenizer_;
   const TextModel &text_;
   const RegionModel &region_;
-  at::Tensor unspoken_;  // the forbidden ids, undefined if there are none
 };
 
 }  // namespace moondream

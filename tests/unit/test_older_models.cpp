@@ -189,11 +189,14 @@ TEST(OlderModels, AreNotGuessed) {
   EXPECT_TRUE(says(error_of([&] { load(other); }), "starmie-v1"));
 }
 
-// The published models have hundreds of rows more than their tokenizer has tokens.
-TEST(OlderModels, RowsWithoutATokenAreNeverChosen) {
-  const TempDir dir;
-  write_snapshot(dir, {.program = kPlain}, {kRows - 1, 50295, kThe});
-  EXPECT_EQ(ask(*load(dir), QueryPrompt{"What?", false, {}}), "the the the");
+// The published models have hundreds of rows more than their tokenizer has tokens. Trained ones
+// choose none of them; one that does goes on as the reference would.
+TEST(OlderModels, RowsWithoutATokenHaveNoText) {
+  for (const std::int64_t row : {kRows - 1, std::int64_t{50295}}) {
+    const TempDir dir;
+    write_snapshot(dir, {.program = kPlain}, {row, kThe});
+    EXPECT_EQ(ask(*load(dir), QueryPrompt{"What?", false, {}}), "");
+  }
 }
 
 TEST(OlderModels, ProjectionIsOfTheWholePictureAloneWithItsGelu) {
