@@ -64,6 +64,35 @@ TEST(Lora, DirectoryWithOneFileStandsForIt) {
   EXPECT_EQ(load_lora(dir.path(), tiny_config()).size(), 24u);
 }
 
+// The reference asks for additions to the MLP of every block, and Moondream 3's blocks of experts
+// do nothing with theirs.
+TEST(Lora, ReferencesFormatOfMoondream3AddsNothingToExperts) {
+  const Config config = load_checkpoint(kThree).config();
+  std::vector<RawTensor> tensors;
+  for (int block = 0; block < 4; ++block) {
+    struct {
+      const char *layer;
+      std::int64_t out, in;
+    } const layers[] = {{"mixer.Wqkv", 384, 128},
+                        {"mixer.out_proj", 128, 128},
+                        {"mlp.fc1", 256, 128},
+                        {"mlp.fc2", 128, 256}};
+    for (const auto &[layer, out, in] : layers) {
+      std::string key = "text_model.transformer.h.";
+      key += std::to_string(block) + "." + layer;
+      tensors.push_back(numbers(key + ".parametrizations.weight.0.A", {2, in}));
+      tensors.push_back(numbers(key + ".parametrizations.weight.0.B", {out, 2}));
+    }
+  }
+  const TempDir dir;
+  const LoraTensors found =
+      load_lora(write_file(dir / "1000.pt", test::torch_file_of(tensors)), config);
+  EXPECT_EQ(found.size(), 4u * 2 * 2 + 2 * 2 * 2);  // attention of all blocks, MLPs of two
+  EXPECT_TRUE(found.contains("text.blocks.1.mlp.fc2.B"));
+  EXPECT_TRUE(found.contains("text.blocks.3.attn.proj.A"));
+  EXPECT_FALSE(found.contains("text.blocks.2.mlp.fc1.A"));
+}
+
 // The service's training code stores its module, which has its parts under two names.
 TEST(Lora, FineTunesOfTheServiceLoadUnderOurNames) {
   const TempDir dir;
