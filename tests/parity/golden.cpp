@@ -145,8 +145,13 @@ std::vector<Case> Folder::text_only_cases() const {
   return {made};
 }
 
+bool are_shipped() {
+  const char *folder = std::getenv("MOONDREAM_GOLDEN");
+  return !folder || !*folder;
+}
+
 std::vector<std::filesystem::path> folders() {
-  if (const char *folder = std::getenv("MOONDREAM_GOLDEN"); folder && *folder) return {folder};
+  if (!are_shipped()) return {std::getenv("MOONDREAM_GOLDEN")};
   const std::filesystem::path shipped = std::filesystem::path(MOONDREAM_TEST_DATA) / "golden";
   return {shipped / "moondream2-tiny", shipped / "moondream2-tiny-gqa",
           shipped / "moondream2-tiny-int4", shipped / "moondream3-tiny",

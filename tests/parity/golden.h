@@ -63,6 +63,8 @@ class Folder {
 
 // $MOONDREAM_GOLDEN if it is set, else the shipped folders.
 std::vector<std::filesystem::path> folders();
+// Whether those are the shipped ones.
+bool are_shipped();
 // Those of them that have vectors of a variant.
 std::vector<std::filesystem::path> variant_folders();
 

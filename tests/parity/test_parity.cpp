@@ -253,6 +253,8 @@ TEST_P(VariantParity, EveryResultMatchesInFloat32InEveryFormat) {
       const auto image = model->encode({&view, 1})[0];
       for (const Case &one : folder.cases(picture)) {
         SCOPED_TRACE(variant.filename().string() + " " + picture.stem + " " + one.name);
+        // The shipped ones were chosen to have none; others may.
+        if (one.min_margin < kMinMargin && !are_shipped()) continue;
         ASSERT_GE(one.min_margin, kMinMargin);
         expect_equal(one, ask(*model, image, {one})[0]);
       }
@@ -274,6 +276,18 @@ TEST_P(Parity, PicturesEncodedTogetherAreAsEncodedAlone) {
     EXPECT_LE(relative_error(together[i]->cache().v(last), alone->cache().v(last)), kTolerance);
   }
 }
+
+// What lower precisions may cost. Of the shipped vectors the figures are known. With other random
+// weights the best two logits or experts may lie closer together, and another expert is another
+// answer: of ten models of other dimensions and seeds, one with a single expert for each token had
+// logits 5e-2 (bfloat16) and 1e-1 (int4) off a cosine of 1; the others stayed within the bounds of
+// the shipped ones, and 94 to 100 % of the tokens were equal. A mistake in a scale or a row costs
+// more than all that.
+struct Bounds {
+  double equal_tokens, int8_logits, int4_logits;
+};
+
+Bounds bounds() { return are_shipped() ? Bounds{0.9, 4e-4, 4e-2} : Bounds{0.75, 0.1, 0.2}; }
 
 // bfloat16 keeps 8 significant bits: results may differ, but not by much or often.
 TEST_P(Parity, BFloat16StaysCloseToTheReference) {
@@ -313,7 +327,7 @@ TEST_P(Parity, BFloat16StaysCloseToTheReference) {
   std::printf("%s: bfloat16 chose %zu of %zu text tokens as float32 does (%.1f %%)\n",
               folder.name().c_str(), equal, tokens, 100 * share);
   // Random weights make random logits, whose best two lie closer together than a trained model's.
-  EXPECT_GE(share, 0.9);
+  EXPECT_GE(share, bounds().equal_tokens);
 }
 
 // How far a precision is from the reference: what its first logits lack of a cosine of 1, on
@@ -380,11 +394,12 @@ TEST_P(Parity, QuantizedWeightsCostAsMuchAsStated) {
   const Distance int8 = measure(Precision::kInt8, "int8");
   const Distance int4 = measure(Precision::kInt4, "int4");
   ASSERT_GT(yardstick.compared, 0);
-  EXPECT_LT(int8.logits, 4e-4);
-  EXPECT_LT(int4.logits, 4e-2);
+  EXPECT_LT(int8.logits, bounds().int8_logits);
+  EXPECT_LT(int4.logits, bounds().int4_logits);
   for (const Distance &one : {yardstick, int8, int4}) {
     // As for bfloat16 above: the best two of random logits lie close together.
-    EXPECT_GE(static_cast<double>(one.equal), 0.9 * static_cast<double>(one.tokens));
+    EXPECT_GE(static_cast<double>(one.equal),
+              bounds().equal_tokens * static_cast<double>(one.tokens));
   }
 }
 
