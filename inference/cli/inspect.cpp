@@ -130,6 +130,7 @@ Json inspect(const ModelSpec &spec) {
   report["name"] = place.name;
   report["path"] = place.path.string();
 
+  std::error_code ignored;
   std::vector<TensorFile> files;
   std::optional<Config> config;
   attempt(problems, [&] {
@@ -142,6 +143,11 @@ Json inspect(const ModelSpec &spec) {
     // Until the whole is found right, what the shapes say.
     config = config_from_shapes(sources);
   });
+  // Then there is nothing beside it either.
+  if (!fs::exists(place.path, ignored)) {
+    report["problems"] = problems;
+    return report;
+  }
   const bool loads =
       config && attempt(problems, [&] { config = load_checkpoint(place.path).config(); });
   if (config) {
@@ -149,10 +155,12 @@ Json inspect(const ModelSpec &spec) {
     if (loads) report["skills"] = skills_json(*config);
     Json dimensions = config_json(*config);
     dimensions.erase("tokenizer");
+    // The shapes do not say it.
+    Json &heads = dimensions["vision"]["enc_n_heads"];
+    if (heads == 0) heads = nullptr;
     report["dimensions"] = dimensions;
   }
 
-  std::error_code ignored;
   fs::path tokens = spec.tokenizer;
   if (tokens.empty()) {
     tokens = fs::is_directory(place.path, ignored) ? place.path : place.path.parent_path();
@@ -198,8 +206,10 @@ std::string vision_dimensions(const Json &vision) {
   const auto number = [&](const char *key) {
     return std::to_string(vision[key].get<std::int64_t>());
   };
-  return number("enc_n_layers") + " blocks, width " + number("enc_dim") + ", " +
-         number("enc_n_heads") + " heads, crops of " + number("crop_size") + " pixels (" +
+  const std::string heads =
+      vision["enc_n_heads"].is_null() ? "an unknown number of" : number("enc_n_heads");
+  return number("enc_n_layers") + " blocks, width " + number("enc_dim") + ", " + heads +
+         " heads, crops of " + number("crop_size") + " pixels (" +
          vision["cropping"].get<std::string>() + ")";
 }
 

@@ -106,7 +106,18 @@ TEST(Inspect, SaysWhatIsWrongWithABrokenOne) {
     EXPECT_TRUE(has_problem(inspected(copy.path(), 1), "config.json"));
   }
   {
+    const Copy copy;
+    fs::remove(copy / "config.json");
+    const json report = inspected(copy.path(), 1);
+    EXPECT_TRUE(has_problem(report, "vision.enc_n_heads")) << report["problems"];
+    EXPECT_TRUE(report["dimensions"]["vision"]["enc_n_heads"].is_null()) << "no shape says it";
+    EXPECT_EQ(report["dimensions"]["vision"]["enc_dim"], 32);
+    const std::string text = run_command({"inspect", copy.path()}).out;
+    EXPECT_NE(text.find("width 32, an unknown number of heads"), std::string::npos) << text;
+  }
+  {
     const json report = inspected("/nowhere/at-all", 1);
+    EXPECT_EQ(report["problems"].size(), 1u);
     EXPECT_TRUE(has_problem(report, "/nowhere/at-all")) << report["problems"];
   }
 }
