@@ -54,14 +54,15 @@ class Asker {
     }
     const auto image = std::make_shared<const Image>(read_picture(picture));
     const Result result = run(image, many_ ? picture + ": " : "");
+    // Before anything is printed: a picture has one line of JSON, its answers or an error.
+    if (!question_.overlay.empty()) {
+      save_overlay(question_.overlay, *image, overlay_of(question_.prompts, result));
+    }
     if (question_.json) {
       print_json(
           answers_json(picture, image.get(), engine_->info().name, question_.prompts, result));
     } else if (!question_.stream) {
       print_text(picture, result);
-    }
-    if (!question_.overlay.empty()) {
-      save_overlay(question_.overlay, *image, overlay_of(question_.prompts, result));
     }
   }
 

@@ -153,16 +153,19 @@ int run(const State &state, std::vector<Prompt> prompts, const Values &pictures,
 }
 
 Option at_option(const State &state) {
-  return {"at", 0, "X,Y|X_MIN,Y_MIN,X_MAX,Y_MAX",
-          "A point or a box that is meant. May be given several times.",
-          [state](const std::string &value) {
-            const auto commas = std::count(value.begin(), value.end(), ',');
-            if (commas == 1) {
-              state->places.emplace_back(point_of("at", value));
-            } else {
-              state->places.emplace_back(box_of("at", value));
-            }
-          }};
+  return {
+      "at", 0, "X,Y|X_MIN,Y_MIN,X_MAX,Y_MAX",
+      "A point or a box that is meant. May be given several times.",
+      [state](const std::string &value) {
+        const auto commas = std::count(value.begin(), value.end(), ',');
+        if (commas == 1) {
+          state->places.emplace_back(point_of("at", value));
+        } else if (commas == 3) {
+          state->places.emplace_back(box_of("at", value));
+        } else {
+          throw UsageError("--at: \"" + value + "\" is neither X,Y nor X_MIN,Y_MIN,X_MAX,Y_MAX");
+        }
+      }};
 }
 
 Command caption_command() {

@@ -14,6 +14,7 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <span>
 #include <system_error>
 
 #include "files.h"
@@ -37,6 +38,27 @@ std::vector<std::uint8_t> contents(const std::string &path) {
   const MappedFile file = map_file(path);
   const auto *bytes = reinterpret_cast<const std::uint8_t *>(file.bytes.get());
   return {bytes, bytes + file.size};
+}
+
+// Whether a JPEG file ends before its end marker. The decoder fills up what is missing, and says
+// nothing of it.
+bool is_cut_jpeg(std::span<const std::uint8_t> bytes) {
+  constexpr std::uint8_t kStart = 0xD8, kEnd = 0xD9;
+  if (bytes.size() < 2 || bytes[0] != 0xFF || bytes[1] != kStart) return false;
+  for (std::size_t at = 2; at + 1 < bytes.size();) {
+    // What is compressed has no 0xFF but before 0 and markers of restarts.
+    if (bytes[at] != 0xFF || bytes[at + 1] == 0xFF) {
+      ++at;
+      continue;
+    }
+    const std::uint8_t marker = bytes[at + 1];
+    if (marker == kEnd) return false;
+    at += 2;
+    const bool is_restart = marker >= 0xD0 && marker <= 0xD7;
+    if (marker <= 1 || is_restart) continue;  // the others have a length
+    if (at + 1 < bytes.size()) at += std::size_t{256} * bytes[at] + bytes[at + 1];
+  }
+  return true;
 }
 
 // Draws on a picture in fractions of it.
@@ -137,6 +159,9 @@ Image read_picture(const std::string &path) {
   // Its own complaints would come beside ours.
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
   const std::vector<std::uint8_t> bytes = contents(path);
+  if (is_cut_jpeg(bytes)) {
+    throw Error(ErrorKind::kRead, name + ": is cut short: the JPEG file has no end");
+  }
   cv::Mat mat;
   try {
     if (!bytes.empty()) mat = cv::imdecode(bytes, cv::IMREAD_COLOR);

@@ -9,7 +9,7 @@
 namespace moondream::cli {
 
 // The picture in the file, upright as its EXIF data says; "-" is standard input. Transparency is
-// ignored. Throws Error, naming the file: kNotFound, or kRead if it is no picture.
+// ignored. Throws Error, naming the file: kNotFound, or kRead if it is no picture or a part of one.
 Image read_picture(const std::string &path);
 
 // What is drawn. Coordinates are fractions of the picture.

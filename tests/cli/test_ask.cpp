@@ -108,6 +108,31 @@ TEST(Caption, SeveralPicturesAreALineEachAndABadOneDoesNotStopTheOthers) {
   }
 }
 
+// Its lower part would be whatever the decoder makes of nothing.
+TEST(Caption, OfAJpegThatIsCutShortIsAnError) {
+  const TempDir dir;
+  std::vector<std::uint8_t> bytes;
+  // A restart marker every 8 blocks, which are no end either.
+  ASSERT_TRUE(
+      cv::imencode(".jpg", cv::imread(kPicture), bytes, {cv::IMWRITE_JPEG_RST_INTERVAL, 8}));
+  const auto status_of = [&](std::size_t size) {
+    const std::string text(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto file = write_file(dir / "picture.jpg", text).string();
+    const Finished finished = run_command(on_tiny("caption", {"--max-tokens", "1", file}));
+    if (finished.status != 0) {
+      EXPECT_NE(finished.err.find(file + ": is "), std::string::npos) << finished.err;
+    }
+    return finished.status;
+  };
+  EXPECT_EQ(status_of(bytes.size()), 0);
+  for (const std::size_t size :
+       {bytes.size() - 1, bytes.size() / 2, std::size_t{200}, std::size_t{3}}) {
+    EXPECT_EQ(status_of(size), 1) << size;
+  }
+  bytes.insert(bytes.end(), 100, 7);  // what cameras append
+  EXPECT_EQ(status_of(bytes.size()), 0);
+}
+
 TEST(Caption, StandardInputIsAPicture) {
   Started command(on_tiny("caption", {"--max-tokens", "3", "-"}), {}, -1, kPicture);
   const Finished finished = command.wait();
@@ -249,6 +274,10 @@ TEST(Detect, AnOverlayThatCannotBeWrittenIsAnErrorThatNamesIt) {
       on_tiny("detect", {"-O", "face", "--max-objects", "1", "-o", "/nowhere/o.png", kPicture}));
   EXPECT_EQ(finished.status, 1);
   EXPECT_NE(finished.err.find("/nowhere/o.png"), std::string::npos) << finished.err;
+  const Finished as_json = run_command(on_tiny(
+      "detect", {"-O", "face", "--max-objects", "1", "-o", "/nowhere/o.png", "--json", kPicture}));
+  ASSERT_EQ(lines_of(as_json.out).size(), 1u) << as_json.out;
+  EXPECT_TRUE(json::parse(as_json.out).contains("error"));
 }
 
 TEST(Detect, LooksAtAGridOfParts) {
@@ -286,12 +315,29 @@ TEST(Gaze, OfAnEyeBeginsThereAndMayBeForced) {
   }
 }
 
-TEST(Gaze, OfAFaceAndOfEveryFaceIsALineEach) {
-  const Finished face =
-      run_command(on_tiny("gaze", {"--face", "0.2,0.2,0.6,0.7", "--seed", "3", kPicture}));
-  EXPECT_EQ(face.status, 0) << face.err;
-  ASSERT_EQ(lines_of(face.out).size(), 1u);
-  EXPECT_TRUE(face.out.starts_with("0.4000,0.4500 -> ")) << face.out;
+// The demo model, whose gazes are not all the same.
+TEST(Gaze, OfAFaceIsALineFromItsMiddleAndDrawnBySeed) {
+  const auto gaze = [](const char *seed) {
+    const Finished face =
+        run_command({"gaze", "--model", MOONDREAM_TEST_DATA "/../../examples/demo-model", "--face",
+                     "0.2,0.2,0.6,0.7", "--seed", seed, kPicture});
+    EXPECT_EQ(face.status, 0) << face.err;
+    return face.out;
+  };
+  const std::string first = gaze("3");
+  ASSERT_EQ(lines_of(first).size(), 1u);
+  EXPECT_TRUE(first.starts_with("0.4000,0.4500 -> ")) << first;
+  EXPECT_EQ(gaze("3"), first);
+  EXPECT_NE(gaze("4"), first);
+}
+
+TEST(Gaze, OfEveryFaceIsALine) {
+  const json faces =
+      json_of(run_command(on_tiny("detect", {"-O", "face", "--json", kPicture})))["objects"];
+  const Finished gazes = run_command(on_tiny("gaze", {kPicture}));
+  EXPECT_EQ(gazes.status, 0) << gazes.err;
+  EXPECT_GT(faces.size(), 0u);
+  EXPECT_EQ(lines_of(gazes.out).size(), faces.size());
 }
 
 TEST(Segment, IsForMoondream3) {
