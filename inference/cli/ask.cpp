@@ -11,29 +11,44 @@
 namespace moondream::cli {
 namespace {
 
-// Prints pieces of texts as they come, behind a heading, a reasoning on lines of its own before the
-// answer.
+// Prints pieces of a text as they come, which together are what answers_text() makes of it: behind
+// a heading, and a reasoning, if there is one, on lines of its own before the answer.
 class Printer {
  public:
-  explicit Printer(std::string heading) : heading_(std::move(heading)) {}
+  Printer(std::string heading, bool reasoning)
+      : heading_(std::move(heading)), is_reasoning_(reasoning) {}
 
   void piece(const TextPiece &piece) {
-    if (was_reasoning_ && !piece.reasoning) print("\n\n");
-    was_reasoning_ = piece.reasoning;
-    print(std::exchange(heading_, {}) + piece.text);
+    print(std::exchange(heading_, {}));
+    if (!piece.reasoning) end_reasoning();
+    print(piece.text);
     printed_ = true;
   }
-  // Of a text, which may be empty.
-  void end() { print(std::exchange(heading_, {}) + "\n"); }
+  // Reasoning and answer may be empty.
+  void end() {
+    print(std::exchange(heading_, {}));
+    end_reasoning();
+    print("\n");
+  }
   // Of none: what was printed ends its line.
   void fail() {
     if (printed_) print("\n");
   }
 
  private:
+  void end_reasoning() {
+    if (std::exchange(is_reasoning_, false)) print("\n\n");
+  }
+
   std::string heading_;
-  bool was_reasoning_ = false, printed_ = false;
+  bool is_reasoning_;  // of what comes next
+  bool printed_ = false;
 };
+
+bool thinks(const Prompt &prompt) {
+  const auto *query = std::get_if<QueryPrompt>(&prompt);
+  return query && query->reasoning;
+}
 
 class Asker {
  public:
@@ -81,7 +96,8 @@ class Asker {
   Result run(std::shared_ptr<const Image> image, const std::string &heading) {
     // The callback may still be returning when its result is here.
     const auto promise = std::make_shared<std::promise<Outcome>>();
-    Printer printer(heading);  // no piece comes after the result
+    // No piece comes after the result.
+    Printer printer(heading, thinks(question_.prompts[0]));
     Request request{.image = std::move(image),
                     .prompts = question_.prompts,
                     .settings = question_.settings,

@@ -13,6 +13,7 @@ namespace moondream::test {
 
 inline const std::string kGolden = MOONDREAM_TEST_DATA "/golden/";
 inline const std::string kTiny = kGolden + "moondream2-tiny";
+inline const std::string kDemo = MOONDREAM_TEST_DATA "/../../examples/demo-model";
 inline const std::string kPicture = kGolden + "pictures/378x378-1.png";
 
 // What the reference answers about that picture.

@@ -177,6 +177,24 @@ TEST(Query, ThinksFirstIfAsked) {
   EXPECT_EQ(got["answers"][0]["reasoning"]["grounding"], expected["reasoning"]["grounding"]);
 }
 
+TEST(Query, StreamedThoughtsAndAnswersAreTheSameTextAlsoWithoutAnAnswer) {
+  const json expected = expected_results()["query.reasoning"];
+  ASSERT_NE(expected["answer"], "");
+  const std::vector<std::string> answered =
+      on_tiny("query", {"-q", expected["question"], "--reasoning", "--max-tokens",
+                        std::to_string(expected["max_tokens"].get<int>()), kPicture});
+  // The demo model has nothing to say of this.
+  const std::vector<std::string> unanswered = {"query",   "--model",     kDemo, "--precision",
+                                               "float32", "--reasoning", "-q",  "a"};
+  for (std::vector<std::string> arguments : {answered, unanswered}) {
+    const Finished whole = run_command(arguments);
+    EXPECT_EQ(whole.status, 0) << whole.err;
+    EXPECT_EQ(whole.out.ends_with("\n\n\n"), arguments == unanswered) << whole.out;
+    arguments.push_back("--stream");
+    EXPECT_EQ(run_command(arguments).out, whole.out);
+  }
+}
+
 TEST(Query, IsAboutPlacesIfAsked) {
   const json expected = expected_results()["query.spatial"];
   std::vector<std::string> rest = {"-q", expected["question"], "--max-tokens", kSpatialTokens};
@@ -318,9 +336,8 @@ TEST(Gaze, OfAnEyeBeginsThereAndMayBeForced) {
 // The demo model, whose gazes are not all the same.
 TEST(Gaze, OfAFaceIsALineFromItsMiddleAndDrawnBySeed) {
   const auto gaze = [](const char *seed) {
-    const Finished face =
-        run_command({"gaze", "--model", MOONDREAM_TEST_DATA "/../../examples/demo-model", "--face",
-                     "0.2,0.2,0.6,0.7", "--seed", seed, kPicture});
+    const Finished face = run_command(
+        {"gaze", "--model", kDemo, "--face", "0.2,0.2,0.6,0.7", "--seed", seed, kPicture});
     EXPECT_EQ(face.status, 0) << face.err;
     return face.out;
   };
