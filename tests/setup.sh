@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced, not run: what ./examples/demo, ./tests/run and ./.ci/run need before their own work.
+# Sourced, not run: what the demos, ./tests/run and ./.ci/run need before their own work.
 # Everything here is quick when there is nothing left to do.
 #
 # Environment:

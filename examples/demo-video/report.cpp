@@ -1,10 +1,11 @@
 // Follows a running pipeline with moondreamfilter, writes down its results and compares them with
 // the truth.
 //
-//   gst-launch-1.0 -m ... 2>&1 | demo-report --labels "face,license plate" TRUTH.json RESULTS.json
+//   gst-launch-1.0 -m ... 2>&1 | demo-report [--labels "face,star"] TRUTH.json RESULTS.json
 //
-// RESULTS.json gets one JSON object per line and result. Ends with 1 if the pipeline fails, ends
-// early, or brings a result for a frame that the truth does not know.
+// Without --labels nothing is compared. RESULTS.json gets one JSON object per line and result. Ends
+// with 1 if the pipeline fails, ends early, or brings a result for a frame that the truth does not
+// know.
 #include <gst/gst.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "matching.h"
+#include "moderation_rules.h"
 #include "result_message.h"
 #include "truth.h"
 
@@ -28,17 +30,6 @@ using scenes::Agreement;
 using scenes::ResultJson;
 
 constexpr double kMinIou = 0.5;
-
-std::vector<std::string> split_labels(const std::string &list) {
-  std::vector<std::string> labels;
-  std::istringstream stream(list);
-  for (std::string label; std::getline(stream, label, ',');) {
-    const std::size_t begin = label.find_first_not_of(' ');
-    if (begin == std::string::npos) continue;
-    labels.push_back(label.substr(begin, label.find_last_not_of(' ') - begin + 1));
-  }
-  return labels;
-}
 
 // One line that is written over on a terminal; on anything else a line for every tenth of the way.
 class Progress {
@@ -116,13 +107,19 @@ class Score {
   std::vector<Agreement> agreement_;  // of the label at the same position
 };
 
+// "3 results: 1x face, 2x star, "A face.", "Yes"", without what was not asked for or found.
 std::string describe(int count, const ResultJson &result) {
   std::map<std::string, int> counts;
   for (const auto &object : scenes::objects_of(result)) ++counts[object.label];
-  std::string text = std::to_string(count) + (count == 1 ? " result: " : " results: ");
-  for (const auto &[label, number] : counts) text += std::to_string(number) + "x " + label + ", ";
-  // As an ASCII JSON string: whatever the model says stays on this line.
-  return text + ResultJson(result.value("caption", "")).dump(-1, ' ', true);
+  std::vector<std::string> parts;
+  for (const auto &[label, number] : counts) parts.push_back(std::to_string(number) + "x " + label);
+  // As ASCII JSON strings: whatever the model says stays on this line.
+  const auto quote = [&](const ResultJson &text) { parts.push_back(text.dump(-1, ' ', true)); };
+  if (result.contains("caption")) quote(result["caption"]);
+  for (const ResultJson &answer : result.at("answers")) quote(answer.at("answer"));
+  std::string text = std::to_string(count) + (count == 1 ? " result" : " results");
+  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? ": " : ", ") + parts[i];
+  return text;
 }
 
 // Returns whether the pipeline ran to its end.
@@ -165,7 +162,7 @@ bool follow(const scenes::Truth &truth, const std::vector<std::string> &labels,
   std::cout << count << " frames analysed";
   if (failures) std::cout << ", " << failures << " more failed";
   std::cout << '\n';
-  score.print();
+  if (!labels.empty()) score.print();
   return count > 0 && failures == 0;
 }
 
@@ -174,7 +171,7 @@ bool follow(const scenes::Truth &truth, const std::vector<std::string> &labels,
 int main(int argc, char **argv) {
   gchar *labels = nullptr;
   const GOptionEntry entries[] = {{"labels", 0, 0, G_OPTION_ARG_STRING, &labels,
-                                   "What was to be detected, separated by commas", "LIST"},
+                                   "What to compare, separated by commas", "LIST"},
                                   {}};
   GOptionContext *context = g_option_context_new("TRUTH.json RESULTS.json");
   g_option_context_add_main_entries(context, entries, nullptr);
@@ -182,9 +179,9 @@ int main(int argc, char **argv) {
   GError *error = nullptr;
   const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
   g_option_context_free(context);
-  const auto asked = split_labels(labels ? labels : "");
+  const auto asked = moondream::moderation::split_list(labels ? labels : "");
   g_free(labels);
-  if (!parsed || argc != 3 || asked.empty()) {
+  if (!parsed || argc != 3) {
     std::cerr << "demo-report: " << (error ? error->message : "see --help") << '\n';
     g_clear_error(&error);
     return 2;
