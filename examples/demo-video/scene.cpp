@@ -83,7 +83,9 @@ std::unique_ptr<Sprite> random_sprite(Dice &dice, const SceneOptions &options, b
                                       const cv::Scalar &backdrop) {
   const double height = dice.between(options.min_height, options.max_height) * options.size.height;
   const double kind = dice.between(0, any_kind ? 1 : 0.7);
-  if (kind < 0.35) return random_face(dice, static_cast<int>(std::max(24.0, height)));
+  if (kind < 0.35 || (kind < 0.7 && !options.plates)) {
+    return random_face(dice, static_cast<int>(std::max(24.0, height)));
+  }
   // The height range would make a plate wider than half of the frame, so it stands for half of the
   // plate's width.
   if (kind < 0.7) return random_plate(dice, static_cast<int>(std::max(48.0, 2 * height)));
@@ -151,7 +153,9 @@ void Scene::draw(cv::Mat &frame, double seconds) const {
 std::vector<LabelledBox> Scene::truth(double seconds) const {
   const cv::Size size = background_.size();
   std::vector<LabelledBox> objects;
+  int id = 0;
   for (const Actor &actor : actors_) {
+    ++id;
     const cv::Rect whole = actor.box(seconds);
     const cv::Rect visible = whole & cv::Rect({0, 0}, size);
     if (4 * visible.area() < whole.area()) continue;
@@ -159,7 +163,8 @@ std::vector<LabelledBox> Scene::truth(double seconds) const {
                        {.x_min = static_cast<double>(visible.x) / size.width,
                         .y_min = static_cast<double>(visible.y) / size.height,
                         .x_max = static_cast<double>(visible.br().x) / size.width,
-                        .y_max = static_cast<double>(visible.br().y) / size.height}});
+                        .y_max = static_cast<double>(visible.br().y) / size.height},
+                       id});
   }
   return objects;
 }

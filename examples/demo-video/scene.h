@@ -19,6 +19,7 @@ namespace scenes {
 struct LabelledBox {
   std::string label;
   moondream::Box box;  // fractions [0, 1] of the frame
+  int id = 0;          // equal ones are the same thing; 0: not known
 };
 
 // What Scene::random() may choose from.
@@ -29,6 +30,7 @@ struct SceneOptions {
   int max_objects = 4;
   double min_height = 0.2, max_height = 0.45;  // of a sprite, fractions of the frame's height
   double max_speed = 0.2;                      // frame heights per second
+  bool plates = true;                          // whether there may be license plates; else faces
 };
 
 // Thread-safety: const methods are safe.
@@ -49,8 +51,9 @@ class Scene {
   // Makes `frame` the picture at that time, counted from the scene's beginning.
   void draw(cv::Mat &frame, double seconds) const;
 
-  // The visible boxes at that time, in the order of add(). A sprite is left out while less than a
-  // quarter of its box is inside the frame. Sprites that hide each other are not considered.
+  // The visible boxes at that time, in the order of add(), which ids count from 1. A sprite is left
+  // out while less than a quarter of its box is inside the frame. Sprites that hide each other are
+  // not considered.
   std::vector<LabelledBox> truth(double seconds) const;
 
  private:

@@ -1,16 +1,20 @@
 // Draws a short video of moving faces, license plates and shapes, and writes down where they are.
 //
-//   demo-scenes [--seed N] [--seconds N] VIDEO.webm TRUTH.json
+//   demo-scenes [--seed N] [--seconds N] [--plates-every N] VIDEO.webm TRUTH.json
 //
-// Equal seeds give equal pictures. A new scene begins every two seconds.
+// Equal seeds give equal pictures. A new scene begins every two seconds. With --plates-every 3 only
+// every third of them may have license plates.
 #include <gst/app/gstappsrc.h>
 #include <gst/gst.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gst_ref.h"
 #include "scene.h"
@@ -88,7 +92,7 @@ class VideoWriter {
   GstRef<GstElement> source_;
 };
 
-void draw_video(std::uint64_t seed, int seconds, const std::string &video,
+void draw_video(std::uint64_t seed, int seconds, int plates_every, const std::string &video,
                 const std::string &truth_file) {
   scenes::Truth truth{.width = kWidth,
                       .height = kHeight,
@@ -97,17 +101,27 @@ void draw_video(std::uint64_t seed, int seconds, const std::string &video,
   VideoWriter writer(video);
   cv::Mat frame;
   std::optional<scenes::Scene> scene;
+  int last_id = 0, ids_before = 0;  // of all things until now; of those in earlier scenes
   constexpr int kFramesPerScene = kFramesPerSecond * kSecondsPerScene;
   for (int i = 0; i < seconds * kFramesPerSecond; ++i) {
     if (i % kFramesPerScene == 0) {
-      scene = scenes::Scene::random(seed + static_cast<std::uint64_t>(i / kFramesPerScene),
-                                    {.size = {kWidth, kHeight}, .duration = kSecondsPerScene});
+      const int number = i / kFramesPerScene;
+      scene = scenes::Scene::random(seed + static_cast<std::uint64_t>(number),
+                                    {.size = {kWidth, kHeight},
+                                     .duration = kSecondsPerScene,
+                                     .plates = (number + 1) % plates_every == 0});
+      ids_before = last_id;
     }
     const double time = static_cast<double>(i % kFramesPerScene) / kFramesPerSecond;
     const std::uint64_t pts = static_cast<std::uint64_t>(i) * GST_SECOND / kFramesPerSecond;
     scene->draw(frame, time);
     writer.write(frame, pts, GST_SECOND / kFramesPerSecond);
-    truth.frames.push_back({pts, scene->truth(time)});
+    std::vector<scenes::LabelledBox> objects = scene->truth(time);
+    for (scenes::LabelledBox &object : objects) {
+      object.id += ids_before;
+      last_id = std::max(last_id, object.id);
+    }
+    truth.frames.push_back({pts, std::move(objects)});
   }
   writer.finish();
   scenes::write_truth(truth_file, truth);
@@ -117,10 +131,12 @@ void draw_video(std::uint64_t seed, int seconds, const std::string &video,
 
 int main(int argc, char **argv) {
   gint64 seed = 1;
-  gint seconds = 10;
+  gint seconds = 10, plates_every = 1;
   const GOptionEntry entries[] = {
       {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Which video (default 1)", "N"},
       {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "Its length (default 10)", "N"},
+      {"plates-every", 0, 0, G_OPTION_ARG_INT, &plates_every,
+       "Only every Nth scene may have license plates (default 1)", "N"},
       {}};
   GOptionContext *context = g_option_context_new("VIDEO.webm TRUTH.json");
   g_option_context_add_main_entries(context, entries, nullptr);
@@ -128,13 +144,13 @@ int main(int argc, char **argv) {
   GError *error = nullptr;
   const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
   g_option_context_free(context);
-  if (!parsed || argc != 3 || seconds < 1) {
+  if (!parsed || argc != 3 || seconds < 1 || plates_every < 1) {
     std::cerr << "demo-scenes: " << (error ? error->message : "see --help") << '\n';
     g_clear_error(&error);
     return 2;
   }
   try {
-    draw_video(static_cast<std::uint64_t>(seed), seconds, argv[1], argv[2]);
+    draw_video(static_cast<std::uint64_t>(seed), seconds, plates_every, argv[1], argv[2]);
   } catch (const std::exception &failure) {
     std::cerr << "demo-scenes: " << failure.what() << '\n';
     return 1;

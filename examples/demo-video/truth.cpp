@@ -31,12 +31,13 @@ void write_truth(const std::filesystem::path &file, const Truth &truth) {
   Json frames = Json::array();
   for (const TrueFrame &frame : truth.frames) {
     Json objects = Json::array();
-    for (const auto &[label, box] : frame.objects) {
+    for (const auto &[label, box, id] : frame.objects) {
       objects.push_back({{"label", label},
                          {"x_min", box.x_min},
                          {"y_min", box.y_min},
                          {"x_max", box.x_max},
-                         {"y_max", box.y_max}});
+                         {"y_max", box.y_max},
+                         {"id", id}});
     }
     frames.push_back({{"pts", frame.pts}, {"objects", std::move(objects)}});
   }
@@ -66,7 +67,8 @@ Truth read_truth(const std::filesystem::path &file) {
                                  {.x_min = object.at("x_min"),
                                   .y_min = object.at("y_min"),
                                   .x_max = object.at("x_max"),
-                                  .y_max = object.at("y_max")}});
+                                  .y_max = object.at("y_max")},
+                                 object.at("id")});
       }
     }
     return truth;

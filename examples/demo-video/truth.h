@@ -1,6 +1,6 @@
 // What is where in each frame of a drawn video, as a JSON file:
 // {"width":w,"height":h,"duration":ns,"frames":[{"pts":ns,"objects":[{"label":"face","x_min":..,
-// "y_min":..,"x_max":..,"y_max":..}]}]}, coordinates in fractions of the frame.
+// "y_min":..,"x_max":..,"y_max":..,"id":1}]}]}, coordinates in fractions of the frame.
 #pragma once
 
 #include <cstdint>

@@ -151,7 +151,7 @@ TEST(MoondreamRedactVideo, WhatAnExactDetectorFoundIsGoneToTheLastPixel) {
       Result result;
       for (const Prompt &prompt : job.request->prompts) {
         DetectResult found;
-        for (const auto &[label, box] : scene.truth(seconds(frame)))
+        for (const auto &[label, box, id] : scene.truth(seconds(frame)))
           if (label == std::get<DetectPrompt>(prompt).object)
             found.objects.push_back({.box = box, .score = 0.9});
         result.prompts.push_back(found);

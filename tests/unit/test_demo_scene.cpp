@@ -162,6 +162,30 @@ TEST(DemoScene, RandomScenesKeepThingsApartAndInside) {
   }
 }
 
+// Another thing has another id, and keeps it when one before it is not seen.
+TEST(DemoScene, AThingKeepsItsId) {
+  Scene scene(plain(200, 100));
+  scene.add(red_square(20), {0, 0}, {-100, 0});
+  scene.add(red_square(20), {50, 50});
+  const auto both = scene.truth(0), second = scene.truth(1);
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_NE(both[0].id, both[1].id);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(second[0].id, both[1].id);
+}
+
+TEST(DemoScene, PlatesCanBeLeftOut) {
+  int plates = 0;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    for (const auto &object : Scene::random(seed, {.plates = false}).truth(0)) {
+      EXPECT_NE(object.label, "license plate") << seed;
+    }
+    for (const auto &object : Scene::random(seed).truth(0))
+      plates += object.label == "license plate";
+  }
+  EXPECT_GT(plates, 0);
+}
+
 TEST(DemoScene, ThrowsWhereTheFrameHasNoRoom) {
   EXPECT_THROW(Scene::random(1, {.min_objects = 60, .max_objects = 60}), std::invalid_argument);
 }

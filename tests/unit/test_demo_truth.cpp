@@ -22,7 +22,7 @@ TEST_F(DemoTruth, IsReadAsItWasWritten) {
   const Truth written{.width = 640,
                       .height = 360,
                       .duration = 80'000'000,
-                      .frames = {{0, {{"face", {0.1, 1.0 / 3, 0.7, 1}}}}, {40'000'000, {}}}};
+                      .frames = {{0, {{"face", {0.1, 1.0 / 3, 0.7, 1}, 7}}}, {40'000'000, {}}}};
   write_truth(file_, written);
   const Truth read = read_truth(file_);
   EXPECT_EQ(read.width, 640);
@@ -32,6 +32,7 @@ TEST_F(DemoTruth, IsReadAsItWasWritten) {
   ASSERT_EQ(read.frames[0].objects.size(), 1u);
   EXPECT_EQ(read.frames[0].objects[0].label, "face");
   EXPECT_EQ(read.frames[0].objects[0].box.y_min, 1.0 / 3);
+  EXPECT_EQ(read.frames[0].objects[0].id, 7);
   EXPECT_EQ(read.frames[1].pts, 40'000'000u);
   EXPECT_TRUE(read.frames[1].objects.empty());
 }
