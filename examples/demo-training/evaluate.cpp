@@ -3,8 +3,11 @@
 //   demo-evaluate [--model FOLDER] [--precision float32|bfloat16|auto] [--count N] [--seed N]
 //                 [--size WIDTHxHEIGHT]
 //
-// Without --size the pictures have several sizes. Ends with how many pictures of 640x360 it looks
-// at in a second for two detect prompts.
+// Without --size the pictures have several sizes. Ends with the ball of `videotestsrc
+// pattern=ball`, and with how many pictures of 640x360 it looks at in a second for two detect
+// prompts.
+#include <gst/gst.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,9 +15,13 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "ball.h"
 #include "engine.h"
 #include "lesson.h"
+#include "matching.h"
 #include "picture.h"
 #include "score.h"
 
@@ -103,6 +110,23 @@ scenes::Score examine(Stream &stream, const Arguments &arguments) {
   return score;
 }
 
+// Boxes of "ball" on frames of videotestsrc.
+scenes::Agreement find_ball(Stream &stream) {
+  scenes::Agreement agreement;
+  for (scenes::BallFrame &frame : scenes::ball_frames(100)) {
+    Request request;
+    request.image = std::make_shared<const moondream::Image>(std::move(frame.image));
+    request.prompts = {moondream::DetectPrompt{"ball"}};
+    const Result result = look(stream, std::move(request));
+    std::vector<moondream::Box> found;
+    for (const auto &object : std::get<moondream::DetectResult>(result.prompts[0]).objects) {
+      found.push_back(object.box);
+    }
+    agreement += scenes::match(found, std::vector{frame.ball});
+  }
+  return agreement;
+}
+
 // Pictures in a second, one after the other.
 double speed(Stream &stream) {
   constexpr int kPictures = 50;
@@ -124,6 +148,7 @@ double speed(Stream &stream) {
 }  // namespace
 
 int main(int argc, char **argv) {
+  gst_init(nullptr, nullptr);
   try {
     const Arguments arguments = parse(argc, argv);
     const auto engine = moondream::Engine::acquire(arguments.model);
@@ -131,6 +156,11 @@ int main(int argc, char **argv) {
     std::printf("%s, %s on %s, %d pictures\n", engine->info().name.c_str(),
                 engine->info().precision.c_str(), engine->info().device.c_str(), arguments.count);
     std::fputs(examine(*stream, arguments).table().c_str(), stdout);
+    const scenes::Agreement ball = find_ball(*stream);
+    std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: precision at IoU 0.5",
+                ball.precision(), ball.found);
+    std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: recall at IoU 0.5", ball.recall(),
+                ball.existing);
     std::printf("%-44s %6.1f\n", "640x360, two detect prompts: pictures a second", speed(*stream));
   } catch (const std::exception &error) {
     std::fprintf(stderr, "demo-evaluate: %s\n", error.what());
