@@ -133,6 +133,28 @@ TEST(Caption, OfAJpegThatIsCutShortIsAnError) {
   EXPECT_EQ(status_of(bytes.size()), 0);
 }
 
+// A camera that was held upright: the first column of what it wrote is the top row.
+TEST(Detect, APictureIsTurnedAsItsExifDataSays) {
+  std::vector<std::uint8_t> bytes;
+  ASSERT_TRUE(cv::imencode(".jpg", cv::Mat(20, 40, CV_8UC3, {200, 100, 50}), bytes));
+  // In a segment of its own behind the first marker: little-endian, one entry, of the orientation.
+  const std::string exif = std::string(
+      "\xff\xe1\x00\x22"
+      "Exif\0\0"
+      "II\x2a\0\x08\0\0\0"
+      "\x01\0"
+      "\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+      "\0\0\0\0",
+      36);
+  bytes.insert(bytes.begin() + 2, exif.begin(), exif.end());
+  const TempDir dir;
+  const auto file = write_file(dir / "upright.jpg", std::string(bytes.begin(), bytes.end()));
+  const json got = json_of(run_command(
+      on_tiny("detect", {"-O", "face", "--max-objects", "1", "--json", file.string()})));
+  EXPECT_EQ(got["width"], 20);
+  EXPECT_EQ(got["height"], 40);
+}
+
 TEST(Caption, StandardInputIsAPicture) {
   Started command(on_tiny("caption", {"--max-tokens", "3", "-"}), {}, -1, kPicture);
   const Finished finished = command.wait();
