@@ -19,10 +19,10 @@ class Printer {
       : heading_(std::move(heading)), is_reasoning_(reasoning) {}
 
   void piece(const TextPiece &piece) {
+    printed_ = true;
     print(std::exchange(heading_, {}));
     if (!piece.reasoning) end_reasoning();
     print(piece.text);
-    printed_ = true;
   }
   // Reasoning and answer may be empty.
   void end() {

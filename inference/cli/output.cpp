@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <system_error>
 
-#include "types.h"
 #include "utf8.h"
 
 namespace moondream::cli {
@@ -16,7 +15,7 @@ void print(const std::string &text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return;
   }
-  throw Error(ErrorKind::kRead, "standard output: " + std::generic_category().message(errno));
+  throw OutputError("standard output: " + std::generic_category().message(errno));
 }
 
 void complain(const std::string &text) { std::fprintf(stderr, "moondream: %s\n", text.c_str()); }

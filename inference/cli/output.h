@@ -1,12 +1,18 @@
 // What the command says: results on standard output, everything else on standard error.
 #pragma once
 
+#include <stdexcept>
 #include <string>
 
 namespace moondream::cli {
 
-// Writes a result, and at once. Throws Error{kRead} if standard output takes no more; where its
-// reader is gone, the process ends quietly by SIGPIPE.
+// Standard output takes no more. No Error: there is no use in going on to the next picture.
+struct OutputError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Writes a result, and at once. Throws OutputError; where its reader is gone, the process ends
+// quietly by SIGPIPE.
 void print(const std::string &text);
 
 // "moondream: TEXT", on a line of its own.

@@ -523,14 +523,18 @@ TEST(Ask, AReaderThatIsGoneEndsItQuietly) {
   EXPECT_EQ(finished.err, "");
 }
 
-TEST(Ask, AFullDiskIsAnError) {
-  const int full = open("/dev/full", O_WRONLY);
-  if (full < 0) GTEST_SKIP() << "there is no /dev/full here";
-  Started command(on_tiny("caption", {"--max-tokens", "2", kPicture}), {}, full);
-  close(full);
-  const Finished finished = command.wait();
-  EXPECT_EQ(finished.status, 1);
-  EXPECT_NE(finished.err.find("standard output"), std::string::npos) << finished.err;
+// Once, and not for each picture.
+TEST(Ask, AFullDiskIsAnErrorThatEndsIt) {
+  for (const char *form : {"--max-tokens=2", "--json", "--stream"}) {
+    const int full = open("/dev/full", O_WRONLY);
+    if (full < 0) GTEST_SKIP() << "there is no /dev/full here";
+    Started command(on_tiny("caption", {"--max-tokens", "2", form, kPicture, kPicture}), {}, full);
+    close(full);
+    const Finished finished = command.wait();
+    EXPECT_EQ(finished.status, 1);
+    EXPECT_NE(finished.err.find("standard output"), std::string::npos) << finished.err;
+    EXPECT_EQ(lines_of(finished.err).size(), 1u) << form << ": " << finished.err;
+  }
 }
 
 // It waits for a picture that does not come, and so is surely at work.
