@@ -34,6 +34,9 @@ PropertyOutcome set_value(FilterSettings &s, guint id, const GValue *value, bool
     case kVariant:
       s.variant = text_of(value);
       return PropertyOutcome::kSet;
+    case kModelRelease:
+      s.model_release = text_of(value);
+      return PropertyOutcome::kSet;
     case kDevice:
       s.device = text_of(value);
       return PropertyOutcome::kSet;
@@ -146,6 +149,9 @@ bool get_filter_property(const SharedSettings &settings, guint id, GValue *value
       return true;
     case kVariant:
       set_text(value, s.variant);
+      return true;
+    case kModelRelease:
+      set_text(value, s.model_release);
       return true;
     case kDevice:
       set_text(value, s.device);

@@ -16,6 +16,7 @@ enum FilterProperty : guint {
   kModel,
   kTokenizer,
   kVariant,
+  kModelRelease,
   kDevice,
   kPrecision,
   kDetect,

@@ -107,6 +107,19 @@ void install_filter_properties(GObjectClass *object_class) {
           g_param_spec_string("variant", "Variant", "LoRA variant of the model: file or directory",
                               nullptr, at_start));
   /**
+   * GstMoondreamFilter:model-release:
+   *
+   * Release to take the model for, such as 2025-04-14, above what its files say: those of one kind
+   * differ in their prompts and in what sizes mean.
+   *
+   * Since: 0.1
+   */
+  install(kModelRelease,
+          g_param_spec_string("model-release", "Model release",
+                              "Release of the model, such as 2025-04-14 (unset: what its files "
+                              "say)",
+                              nullptr, at_start));
+  /**
    * GstMoondreamFilter:device:
    *
    * Where the model runs: auto, cpu, cuda or cuda:N.

@@ -22,9 +22,10 @@ enum class Propagate { kNone, kHold, kFlow, kInterpolate };
 
 struct FilterSettings {
   // Of the model: in force from the next start on.
-  std::string model;      // empty: $MOONDREAM_MODEL, else the demo model
-  std::string tokenizer;  // empty: the one beside the weights
-  std::string variant;    // empty: none
+  std::string model;          // empty: $MOONDREAM_MODEL, else the demo model
+  std::string tokenizer;      // empty: the one beside the weights
+  std::string variant;        // empty: none
+  std::string model_release;  // empty: what its files say
   std::string device = "auto";
   Precision precision = Precision::kAuto;
 

@@ -213,7 +213,8 @@ static gboolean gst_moondream_filter_start(GstMoondreamFilter *self) {
                                    .variant = settings->variant,
                                    .tokenizer = settings->tokenizer,
                                    .device = settings->device,
-                                   .precision = settings->precision});
+                                   .precision = settings->precision,
+                                   .release = settings->model_release});
     const auto loaded = std::chrono::steady_clock::now() - begin;
     const moondream::ModelInfo &info = engine->info();
     GST_CAT_INFO_OBJECT(moondream::inference_category(), self,

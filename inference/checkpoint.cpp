@@ -120,14 +120,15 @@ void use_templates(const std::filesystem::path &file, std::optional<Release> rel
   if (any && !published) config.tokenizer.templates = none;
 }
 
-// The configuration for weights at `path`.
-Config find_config(const TensorSources &sources, const std::filesystem::path &path) {
+// The configuration for weights at `path`. chosen: the release that the caller says they are of.
+Config find_config(const TensorSources &sources, const std::filesystem::path &path,
+                   std::optional<Release> chosen) {
   std::error_code ignored;  // what cannot be looked at cannot be opened: the weights said so
   const std::filesystem::path file =
       (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
   Config from_shapes = config_from_shapes(sources);
   const bool has_file = std::filesystem::exists(file, ignored);
-  const PromptSource prompts = prompt_source(file);
+  const PromptSource prompts = chosen ? PromptSource::kRelease : prompt_source(file);
   const auto release = find_release(from_shapes, has_training_names(sources), file.parent_path());
   if (prompts == PromptSource::kTemplates) {
     use_templates(file, release, from_shapes);
@@ -136,12 +137,18 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
   } else if (prompts == PromptSource::kNone && from_shapes.vision.cropping == Cropping::kWhole) {
     mismatch(path,
              "is a Moondream of early 2024, but the weights do not tell which: put its "
-             "moondream.py beside them, or {\"tokenizer\": {\"release\": ...}} with one of " +
+             "moondream.py beside them, name its release, or put {\"tokenizer\": {\"release\": "
+             "...}} with one of " +
                  release_names() + " into " + file.string());
   } else if (from_shapes.text.tau_attn || from_shapes.text.moe) {
     apply_release(Release::kMoondream3, from_shapes);
   }
-  Config config = has_file ? read_config(file, from_shapes) : from_shapes;
+  Config config = from_shapes;
+  if (has_file) {
+    config = read_config(file, from_shapes, chosen);
+  } else if (chosen) {
+    apply_release(*chosen, config);
+  }
 
   const auto check_heads = [&](const char *field, std::int64_t n_heads) {
     // A value of the file's own is checked by validate().
@@ -213,12 +220,17 @@ const at::Tensor &Checkpoint::tensor(const std::string &name) const {
   return found->second;
 }
 
-Checkpoint load_checkpoint(const std::filesystem::path &path) {
+Checkpoint load_checkpoint(const std::filesystem::path &path, const std::string &release) {
+  const std::optional<Release> chosen = release_named(release);
+  if (!release.empty() && !chosen) {
+    throw Error(ErrorKind::kSettings,
+                "there is no release " + quote(release) + ": it is one of " + release_names());
+  }
   const std::vector<TensorFile> files = open_weights(path);
   TensorSources sources = find_sources(files, path);
   check_kind(sources, path);
   drop_unused(sources);
-  Config config = find_config(sources, path);
+  Config config = find_config(sources, path, chosen);
 
   Tensors tensors;
   std::map<std::string, std::string> texts;

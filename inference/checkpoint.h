@@ -50,10 +50,12 @@ class Checkpoint {
 
 // Loads a Moondream from a directory, a file or a shard index, in any layout that tensor_names.h
 // knows. Dimensions are read off the weights where they tell, what a release does in its own way is
-// found as release.h says; the config.json beside them, if there is one, overrides both. All must
+// found as release.h says; the config.json beside them, if there is one, overrides both, and is
+// itself overridden by `release`, a name that release_named() knows, if that is not empty. All must
 // then agree.
 // Throws Error: kNotFound, kRead as open_weights() and read_config() do; kMismatch as Checkpoint
-// does, or saying what the file is if it is another kind of model.
-Checkpoint load_checkpoint(const std::filesystem::path &path);
+// does, or saying what the file is if it is another kind of model; kSettings if there is no such
+// release.
+Checkpoint load_checkpoint(const std::filesystem::path &path, const std::string &release = {});
 
 }  // namespace moondream

@@ -271,7 +271,8 @@ void read_tokenizer(Section section, TokenizerConfig &tokenizer) {
 
 }  // namespace
 
-Config parse_config(std::string_view text, const std::string &origin, const Config &defaults) {
+Config parse_config(std::string_view text, const std::string &origin, const Config &defaults,
+                    std::optional<Release> release) {
   const json document = parse_json(text, origin);
   if (!document.is_object()) mismatch(origin, "is not a JSON object");
 
@@ -289,7 +290,8 @@ Config parse_config(std::string_view text, const std::string &origin, const Conf
   };
 
   Config config = defaults;
-  if (const auto release = section("tokenizer").release("release")) apply_release(*release, config);
+  if (!release) release = section("tokenizer").release("release");
+  if (release) apply_release(*release, config);
   const bool has_prefix = section("text").has("prefix_attn");
   read_text(section("text"), config.text);
   read_vision(section("vision"), config.vision);
@@ -318,8 +320,9 @@ PromptSource prompt_source(const std::filesystem::path &path) {
   return inside(tokenizer, "templates").is_null() ? PromptSource::kNone : PromptSource::kTemplates;
 }
 
-Config read_config(const std::filesystem::path &path, const Config &defaults) {
-  return parse_config(read_file(path, kMaxConfig), path.string(), defaults);
+Config read_config(const std::filesystem::path &path, const Config &defaults,
+                   std::optional<Release> release) {
+  return parse_config(read_file(path, kMaxConfig), path.string(), defaults, release);
 }
 
 }  // namespace moondream

@@ -15,6 +15,8 @@
 
 namespace moondream {
 
+enum class Release;  // release.h
+
 // Blocks whose MLP is many small ones, of which a router chooses a few for each token.
 struct MoeConfig {
   std::int64_t num_experts = 64;
@@ -177,15 +179,18 @@ struct Config {
 // Reads the JSON text of a config.json: the sections text, vision, region and tokenizer at the top
 // or inside "config", as Hugging Face has them. What it does not say stays as in `defaults`; keys
 // beside the sections are ignored. "release" in the tokenizer section (ours: "2025-04-14") sets
-// what that release of the model does in its own way, before all else is read: see release.h. An
-// absent text.prefix_attn follows from the picture's size. Does not validate. Throws Error: kRead
-// if it is not JSON, kMismatch naming the field if one has the wrong type, is unknown, or asks for
-// what this library does not do. `origin` is the file's name, for the text.
-Config parse_config(std::string_view json, const std::string &origin, const Config &defaults = {});
+// what that release of the model does in its own way, before all else is read: see release.h;
+// `release`, if given, takes its place. An absent text.prefix_attn follows from the picture's size.
+// Does not validate. Throws Error: kRead if it is not JSON, kMismatch naming the field if one has
+// the wrong type, is unknown, or asks for what this library does not do. `origin` is the file's
+// name, for the text.
+Config parse_config(std::string_view json, const std::string &origin, const Config &defaults = {},
+                    std::optional<Release> release = std::nullopt);
 
 // Reads the file at `path`, as parse_config() does. Throws also kNotFound, and kRead if it is
 // unreadable.
-Config read_config(const std::filesystem::path &path, const Config &defaults = {});
+Config read_config(const std::filesystem::path &path, const Config &defaults = {},
+                   std::optional<Release> release = std::nullopt);
 
 // How a file says how the model is to be prompted.
 enum class PromptSource {

@@ -145,7 +145,7 @@ std::unique_ptr<const Model> Model::load(const ModelSpec &spec, std::stop_token 
     if (spec.model.empty()) throw Error(ErrorKind::kSettings, "no model is named");
     select_device(spec.device);  // before reading gigabytes
     const auto [path, model_name] = find_model(spec.model);
-    const Checkpoint checkpoint = load_checkpoint(path);
+    const Checkpoint checkpoint = load_checkpoint(path, spec.release);
     check();
     std::optional<LoraTensors> variant;
     std::string name = model_name;

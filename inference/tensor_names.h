@@ -33,8 +33,8 @@ struct CanonicalName {
 
 // What this library calls the tensor that a file calls `key`. Files have either the names of the
 // reference's modules, also behind "model.", those of its training code, or of a conversion to MLX;
-// all may have
-// torch.compile's "_orig_mod" in between. A key of neither is returned without these additions.
+// all may have torch.compile's "_orig_mod" in between. A key of neither is returned without these
+// additions.
 CanonicalName canonical_name(std::string_view key);
 
 }  // namespace moondream

@@ -40,8 +40,8 @@ void check_tokenizer(const TokenizerConfig &config, const Tokenizer &tokenizer,
     fail("the prompts are those of 2025-06-21 and later, but the tokenizer is " + found +
          ". If the model is of then, take tokenizer.json from moondream/starmie-v1 on Hugging Face "
          "(the snapshot of 2025-06-21 has an outdated one) and put it beside the weights or name "
-         "it as the tokenizer. If it is an older one, say so in its config.json: {\"tokenizer\": "
-         "{\"release\": \"2025-04-14\"}}, or another of " +
+         "it as the tokenizer. If it is an older one, name its release, here or in its "
+         "config.json, {\"tokenizer\": {\"release\": \"2025-04-14\"}}: one of " +
          release_names());
   }
   if (prefix == gpt2.tokenizer.templates.query->prefix && !is_gpt2(tokenizer)) {

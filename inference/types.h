@@ -237,6 +237,9 @@ struct ModelSpec {
   Precision precision = Precision::kAuto;
   // Of outlines, moondream/SegHeadRefiner: a directory or file; empty = none.
   std::string refiner;
+  // The release to take the model for, such as "2025-04-14" (inference/README.md names them), above
+  // all that its files say; empty = what they say.
+  std::string release;
 
   auto operator<=>(const ModelSpec &) const = default;
 };

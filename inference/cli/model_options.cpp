@@ -28,6 +28,9 @@ std::vector<Option> model_options(ModelSpec &spec) {
        "Its tokenizer, a tokenizer.json or .model file, in the place of the one beside the "
        "weights.",
        [&spec](const std::string &value) { spec.tokenizer = value; }},
+      {"release", 0, "NAME",
+       "The release to take the model for, such as 2025-04-14, where its files do not say it.",
+       [&spec](const std::string &value) { spec.release = value; }},
       {"lora", 0, "PATH", "A LoRA variant of the model.",
        [&spec](const std::string &value) { spec.variant = value; }},
       {"variant", 0, "PATH", "The same as --lora.",

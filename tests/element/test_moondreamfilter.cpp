@@ -329,6 +329,7 @@ TEST(MoondreamFilter, ModelSettingsReachTheLoader) {
                                          {"model", "/"},
                                          {"tokenizer", "/t"},
                                          {"variant", "/v.pt"},
+                                         {"model-release", "2025-04-14"},
                                          {"device", "cuda:3"},
                                          {"precision", "bfloat16"}});
   ASSERT_EQ(gst_element_set_state(filter.get(), GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
@@ -336,7 +337,8 @@ TEST(MoondreamFilter, ModelSettingsReachTheLoader) {
                              .variant = "/v.pt",
                              .tokenizer = "/t",
                              .device = "cuda:3",
-                             .precision = Precision::kBFloat16}));
+                             .precision = Precision::kBFloat16,
+                             .release = "2025-04-14"}));
   gst_element_set_state(filter.get(), GST_STATE_NULL);
 }
 

@@ -180,6 +180,11 @@ TEST(OlderModels, AreNotGuessed) {
   for (const char *words : {"moondream.py", "release", "2024-04-02", "config.json"}) {
     EXPECT_TRUE(says(error, words)) << error.what();
   }
+  const auto told = Model::load({.model = dir.path().string(),
+                                 .device = "cpu",
+                                 .precision = Precision::kFloat32,
+                                 .release = "2024-04-02"});
+  EXPECT_EQ(ask(*told, QueryPrompt{"What?", false, {}}), "the the the");
   write_file(dir / "config.json", R"({"tokenizer": {"release": "2024-03-13"}})");
   EXPECT_TRUE(load_checkpoint(dir.path()).config().vision.exact_gelu);
   // With places but without a word from anywhere: the prompts of the last release, and so its

@@ -340,11 +340,13 @@ constexpr const char *kPublishedConfig =
 class PublishedLayouts : public testing::Test {
  protected:
   // The configuration of these tensors beside these files.
-  Config load(const Layout &layout, const std::map<std::string, std::string> &beside) {
-    return load_shards({layout}, beside);
+  Config load(const Layout &layout, const std::map<std::string, std::string> &beside,
+              const std::string &release = {}) {
+    return load_shards({layout}, beside, release);
   }
   Config load_shards(const std::vector<Layout> &shards,
-                     const std::map<std::string, std::string> &beside) {
+                     const std::map<std::string, std::string> &beside,
+                     const std::string &release = {}) {
     const TempDir dir;
     std::string weight_map;
     for (std::size_t i = 0; i < shards.size(); ++i) {
@@ -360,7 +362,7 @@ class PublishedLayouts : public testing::Test {
       write_file(dir / "model.safetensors.index.json", "{\"weight_map\":{" + weight_map + "}}");
     }
     for (const auto &[name, text] : beside) write_file(dir / name, text);
-    return load_checkpoint(dir.path()).config();
+    return load_checkpoint(dir.path(), release).config();
   }
 };
 
@@ -437,12 +439,23 @@ TEST_F(PublishedLayouts, Moondream2Of2025IsToldByWhatLiesBesideIt) {
   }
 }
 
-TEST_F(PublishedLayouts, ASettingIsAboveWhatLiesBeside) {
-  const Config config = load(native("BF16", "model."),
-                             {{"config.py", "[1, 32708, 2, 12492, 3]"},
-                              {"config.json", R"({"tokenizer": {"release": "2025-01-09"}})"}});
-  EXPECT_EQ(config.region.size_scale, SizeScale::kLinear);
-  EXPECT_EQ(config.tokenizer.eos_id, 50256);
+TEST_F(PublishedLayouts, ASettingIsAboveWhatLiesBesideAndTheCallerAboveThat) {
+  const std::map<std::string, std::string> beside = {
+      {"config.py", "[1, 32708, 2, 12492, 3]"},
+      {"config.json", R"({"tokenizer": {"release": "2025-01-09"}})"}};
+  const Layout layout = native("BF16", "model.");
+  const Config setting = load(layout, beside);
+  EXPECT_EQ(setting.region.size_scale, SizeScale::kLinear);
+  EXPECT_EQ(setting.tokenizer.eos_id, 50256);
+  const Config caller = load(layout, beside, "2025-04-14");
+  EXPECT_EQ(caller.region.size_scale, SizeScale::kLog2);
+  EXPECT_EQ(caller.tokenizer.eos_id, 50256);
+  const Config alone = load(layout, {}, "2025-01-09");
+  EXPECT_EQ(alone.region.size_scale, SizeScale::kLinear);
+  EXPECT_TRUE(load(training("F16", 1, false), {}, "moondream1").vision.exact_gelu);
+  const Error error = test::error_of([&] { load(layout, {}, "2025-04-15"); });
+  EXPECT_EQ(error.kind(), ErrorKind::kSettings);
+  EXPECT_TRUE(test::says(error, "\"2025-04-15\"") && test::says(error, "2025-04-14"));
 }
 
 TEST_F(PublishedLayouts, TrainingLayoutIsTheSameModel) {
