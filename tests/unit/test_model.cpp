@@ -120,6 +120,28 @@ TEST(ModelLoad, TellsWhatItLoaded) {
   EXPECT_LT(tiny().info().weight_bytes, 2 * file);
 }
 
+// As huggingface_hub keeps it: links to files in another folder, under the names of their hashes.
+TEST(ModelLoad, TakesTheHuggingFaceCache) {
+  namespace fs = std::filesystem;
+  const test::TempDir dir;
+  const fs::path repository = dir / "models--vikhyatk--moondream2";
+  const fs::path snapshot = repository / "snapshots" / "9a7d4024050840e001defacec2b00727e89149e6";
+  fs::create_directories(snapshot);
+  fs::create_directories(repository / "blobs");
+  fs::create_directories(repository / "refs");
+  test::write_file(repository / "refs" / "main", snapshot.filename().string());
+  for (const char *name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    const fs::path blob = repository / "blobs" / (std::string("hash-of-") + name);
+    fs::copy_file(kTiny / name, blob);
+    fs::create_symlink(fs::path("../../blobs") / blob.filename(), snapshot / name);
+  }
+  for (const fs::path &path : {repository, snapshot, snapshot / "model.safetensors"}) {
+    const auto model =
+        Model::load({.model = path.string(), .device = "cpu", .precision = Precision::kBFloat16});
+    EXPECT_EQ(model->info().name, "vikhyatk/moondream2") << path;
+  }
+}
+
 TEST(ModelEncode, TakesPicturesOfAnyShape) {
   for (const auto &[width, height] : {std::pair{1, 1}, {3, 5}, {8192, 16}}) {
     EXPECT_NE(encoded(width, height), nullptr) << width << "x" << height;
