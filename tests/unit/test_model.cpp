@@ -242,6 +242,44 @@ TEST(ModelGenerate, OverlongPromptsAreRefusedWithTheirLength) {
   }
 }
 
+// The first logits after a prompt: every token of it is in them.
+at::Tensor first_logits(const Model &model, const SinglePrompt &prompt) {
+  const Image image = picture(64, 64);
+  const ImageView view = image.view();
+  GenerationSettings settings;
+  settings.max_tokens = settings.max_objects = 1;
+  const Generation generation{model.encode({&view, 1})[0], prompt, settings, {}};
+  at::Tensor logits;
+  model.generate({&generation, 1},
+                 [&](std::string_view name, std::size_t, const at::Tensor &value) {
+                   if (name == "logits") logits = value;
+                 });
+  return logits;
+}
+
+// Releases differ in this.
+TEST(ModelGenerate, SpacesBeforeQuestionsAndObjectsAreAsTheConfigurationSays) {
+  std::string config = test::file_contents(kTiny / "config.json");
+  const std::string section = "\"tokenizer\": {";
+  ASSERT_NE(config.find(section), config.npos);
+  config.insert(config.find(section) + section.size(),
+                R"("leading_space_in_query": true, "leading_space_in_object": false,)");
+  Files files;
+  files.take("model.safetensors").take("tokenizer.json").write("config.json", config);
+  const auto other =
+      Model::load({.model = files.path(), .device = "cpu", .precision = Precision::kFloat32});
+  const auto same = [&](const SinglePrompt &here, const SinglePrompt &there) {
+    // The same sums, or those of other tokens.
+    return at::allclose(first_logits(*other, here), first_logits(tiny(), there), 1e-5, 1e-5);
+  };
+  const QueryPrompt plain{"What is it?", false, {}}, spaced{" What is it?", false, {}};
+  EXPECT_TRUE(same(plain, spaced));
+  EXPECT_FALSE(same(plain, plain));
+  EXPECT_TRUE(same(DetectPrompt{" face"}, DetectPrompt{"face"}));
+  EXPECT_FALSE(same(DetectPrompt{"face"}, DetectPrompt{"face"}));
+  EXPECT_TRUE(same(PointPrompt{" face"}, PointPrompt{"face"}));
+}
+
 TEST(ModelGenerate, EmptyPromptsAreRefused) {
   for (const SinglePrompt &prompt :
        {SinglePrompt(QueryPrompt{}), SinglePrompt(DetectPrompt{}), SinglePrompt(PointPrompt{})}) {
