@@ -246,14 +246,17 @@ void LineWriter::run(const std::shared_ptr<State> &state) {
     const bool written = outcome.bytes == line.size();
     const bool report =
         outcome.error != 0 && outcome.error != std::exchange(reported, outcome.error);
-    if (report && state->on_failure) state->on_failure(outcome.error);
     if (written) reported = 0;
 
+    // Who is told of a failure finds it counted; who waits for everything hears of it before.
     guard.lock();
-    state->bytes -= line.size();
     --state->stats.waiting;
     ++(written ? state->stats.written : state->stats.dropped);
     if (written) state->stats.bytes += line.size();
+    guard.unlock();
+    if (report && state->on_failure) state->on_failure(outcome.error);
+    guard.lock();
+    state->bytes -= line.size();
     state->changed.notify_all();
   }
   state->ended = true;

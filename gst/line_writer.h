@@ -64,8 +64,9 @@ struct LineWriterStats {
 class LineWriter {
  public:
   // `error` is the errno of a write. Called on the writer's thread, without a lock: for the first
-  // of equal failures that follow each other with no line written in between. May be running while
-  // the LineWriter is destroyed and until shortly after, so it must own what it uses.
+  // of equal failures that follow each other with no line written in between, whose line is counted
+  // as dropped by then. May be running while the LineWriter is destroyed and until shortly after,
+  // so it must own what it uses.
   using OnFailure = std::function<void(int error)>;
 
   // At most `max_bytes` of lines wait, or a single longer one.

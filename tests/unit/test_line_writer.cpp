@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -188,6 +189,16 @@ TEST_F(LineWriterTest, AFullDiskIsReportedOnceAndItsLinesAreCounted) {
   EXPECT_EQ(writer.stats().written, 0u);
   EXPECT_EQ(failures_.get(), std::vector{ENOSPC});
   EXPECT_EQ(write_error("x", ENOSPC).code(), GST_RESOURCE_ERROR_NO_SPACE_LEFT);
+}
+
+TEST_F(LineWriterTest, ALostLineIsCountedByTheTimeThatItIsReported) {
+  std::uint64_t dropped = 0;  // the flush is behind the report
+  std::unique_ptr<LineWriter> writer;
+  writer = std::make_unique<LineWriter>(open_lines("/dev/full", false), kPlenty,
+                                        [&](int) { dropped = writer->stats().dropped; });
+  EXPECT_TRUE(writer->write("line"));
+  EXPECT_TRUE(writer->flush(kTestPatience));
+  EXPECT_EQ(dropped, 1u);
 }
 
 // The limit on file sizes stands for a disk that fills up in the middle of a line. It would end the
