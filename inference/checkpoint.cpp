@@ -127,6 +127,11 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
   const std::filesystem::path file =
       (std::filesystem::is_directory(path, ignored) ? path : path.parent_path()) / "config.json";
   Config from_shapes = config_from_shapes(sources);
+  const bool is_three = from_shapes.text.tau_attn || from_shapes.text.moe;
+  if (chosen && is_three != (*chosen == Release::kMoondream3)) {
+    mismatch(path, is_three ? "is a Moondream 3, and not of the release that is named"
+                            : "is no Moondream 3, which the release that is named is");
+  }
   const bool has_file = std::filesystem::exists(file, ignored);
   const PromptSource prompts = chosen ? PromptSource::kRelease : prompt_source(file);
   const auto release = find_release(from_shapes, has_training_names(sources), file.parent_path());
@@ -140,7 +145,7 @@ Config find_config(const TensorSources &sources, const std::filesystem::path &pa
              "moondream.py beside them, name its release, or put {\"tokenizer\": {\"release\": "
              "...}} with one of " +
                  release_names() + " into " + file.string());
-  } else if (from_shapes.text.tau_attn || from_shapes.text.moe) {
+  } else if (is_three) {
     apply_release(Release::kMoondream3, from_shapes);
   }
   Config config = from_shapes;

@@ -339,7 +339,7 @@ QuantizationReport quantize_model(const QuantizationJob &job, std::stop_token ca
     throw Error(ErrorKind::kSettings, "a model can be quantized to int8 or int4");
   }
   const fs::path path = find_model(job.model).path;
-  const Checkpoint checkpoint = load_checkpoint(path);
+  const Checkpoint checkpoint = load_checkpoint(path, job.release);
   const fs::path tokenizer = tokenizer_file(job, path);
   check_tokenizer(checkpoint.config().tokenizer, *load_tokenizer(tokenizer), job.model);
 

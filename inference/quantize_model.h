@@ -31,6 +31,7 @@ struct QuantizationReport {
 struct QuantizationJob {
   std::string model;      // as ModelSpec::model
   std::string tokenizer;  // as ModelSpec::tokenizer
+  std::string release;    // as ModelSpec::release
   std::filesystem::path out;
   Precision precision = Precision::kInt8;  // or kInt4
   // Told after each tensor: how many of how many bytes are written. Empty: nobody.

@@ -148,8 +148,9 @@ Json inspect(const ModelSpec &spec) {
     report["problems"] = problems;
     return report;
   }
-  const bool loads =
-      config && attempt(problems, [&] { config = load_checkpoint(place.path).config(); });
+  const bool loads = config && attempt(problems, [&] {
+                       config = load_checkpoint(place.path, spec.release).config();
+                     });
   if (config) {
     report["kind"] = kind_of(*config);
     if (loads) report["skills"] = skills_json(*config);
@@ -272,10 +273,7 @@ Command inspect_command() {
           "model's. PATH is what --model of other commands takes. Where there are problems the "
           "exit status is 1.",
       .options = {flag("json", 'j', "Prints one JSON object a line for each model.", state->json),
-                  {"tokenizer", 0, "PATH",
-                   "Its tokenizer, in the place of the one beside the "
-                   "weights.",
-                   [state](const std::string &value) { state->spec.tokenizer = value; }}},
+                  tokenizer_option(state->spec.tokenizer), release_option(state->spec.release)},
       .examples = " moondream inspect ~/.cache/huggingface/hub/models--vikhyatk--moondream2"};
   return {std::move(page), [state](const std::vector<std::string> &paths) {
             if (paths.empty()) throw UsageError("no model is named");

@@ -18,19 +18,27 @@ Precision precision_of(const std::string &value) {
 
 }  // namespace
 
+Option tokenizer_option(std::string &path) {
+  return {"tokenizer", 0, "PATH",
+          "Its tokenizer, a tokenizer.json or .model file, in the place of the one beside the "
+          "weights.",
+          [&path](const std::string &value) { path = value; }};
+}
+
+Option release_option(std::string &name) {
+  return {"release", 0, "NAME",
+          "The release to take the model for, such as 2025-04-14, where its files do not say it.",
+          [&name](const std::string &value) { name = value; }};
+}
+
 std::vector<Option> model_options(ModelSpec &spec) {
   return {
       {"model", 'm', "PATH",
        "The model: a directory, a .safetensors or .pt file, the index of shards, or a directory of "
        "the Hugging Face cache.",
        [&spec](const std::string &value) { spec.model = value; }},
-      {"tokenizer", 0, "PATH",
-       "Its tokenizer, a tokenizer.json or .model file, in the place of the one beside the "
-       "weights.",
-       [&spec](const std::string &value) { spec.tokenizer = value; }},
-      {"release", 0, "NAME",
-       "The release to take the model for, such as 2025-04-14, where its files do not say it.",
-       [&spec](const std::string &value) { spec.release = value; }},
+      tokenizer_option(spec.tokenizer),
+      release_option(spec.release),
       {"lora", 0, "PATH", "A LoRA variant of the model.",
        [&spec](const std::string &value) { spec.variant = value; }},
       {"variant", 0, "PATH", "The same as --lora.",

@@ -130,10 +130,8 @@ Command quantize_command() {
                      state->job.precision = value == "int4" ? Precision::kInt4 : Precision::kInt8;
                      state->has_precision = true;
                    }},
-                  {"tokenizer", 0, "PATH",
-                   "Its tokenizer, in the place of the one beside the "
-                   "weights.",
-                   [state](const std::string &value) { state->job.tokenizer = value; }},
+                  tokenizer_option(state->job.tokenizer),
+                  release_option(state->job.release),
                   flag("json", 'j', "Prints the report as one JSON object.", state->json)},
       .examples = " moondream quantize --precision int4 moondream2 moondream2-int4"};
   return {std::move(page), [state](const std::vector<std::string> &operands) {

@@ -11,8 +11,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-json inspected(const std::string &path, int status) {
-  const Finished finished = run_command({"inspect", "--json", path});
+json inspected(const std::string &path, int status, const std::string &release = {}) {
+  std::vector<std::string> arguments = {"inspect", "--json", path};
+  if (!release.empty()) arguments.insert(arguments.end(), {"--release", release});
+  const Finished finished = run_command(arguments);
   EXPECT_EQ(finished.status, status) << finished.out << finished.err;
   EXPECT_EQ(finished.err, "");
   return json::parse(finished.out);
@@ -122,6 +124,13 @@ TEST(Inspect, SaysWhatIsWrongWithABrokenOne) {
   }
 }
 
+TEST(Inspect, TakesAModelForTheReleaseThatIsNamed) {
+  const json other = inspected(kTiny, 1, "moondream3");
+  EXPECT_TRUE(has_problem(other, "no Moondream 3")) << other["problems"];
+  const json none = inspected(kTiny, 1, "2026");
+  EXPECT_TRUE(has_problem(none, "\"2026\"")) << none["problems"];
+}
+
 TEST(Inspect, OneBrokenModelOfSeveralIsInTheExitStatus) {
   const Finished finished = run_command({"inspect", "--json", "/nowhere", kTiny});
   EXPECT_EQ(finished.status, 1);
@@ -186,6 +195,14 @@ TEST(Quantize, OfWhatIsQuantizedAlreadyIsAnError) {
   EXPECT_EQ(finished.status, 1);
   EXPECT_NE(finished.err.find("quantized already"), std::string::npos) << finished.err;
   EXPECT_FALSE(fs::exists(twice));
+}
+
+TEST(Quantize, TakesAModelForTheReleaseThatIsNamed) {
+  const TempDir dir;
+  const Finished finished = run_command({"quantize", kTiny, (dir / "out").string(), "--precision",
+                                         "int8", "--release", "moondream3"});
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_NE(finished.err.find("no Moondream 3"), std::string::npos) << finished.err;
 }
 
 TEST(Quantize, NothingIsOverwritten) {
