@@ -1,11 +1,6 @@
-// Draws pictures and writes them, cut up as the model sees them, with their truth and lessons:
-//
-//   demo-lessons [--seed N] [--count N] --model CONFIG.json    records, see README.md
-//   demo-lessons --texts                                       lines for a tokenizer
-//   demo-lessons --sheet FILE.png [--seed N]                   a few to look at, with their boxes
+// Draws pictures and writes them, cut up as the model sees them, with their truth and lessons.
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -17,6 +12,7 @@
 #include "image_crops.h"
 #include "lesson.h"
 #include "picture.h"
+#include "program.h"
 
 namespace {
 
@@ -26,34 +22,6 @@ struct Arguments {
   std::string model, sheet;
   bool texts = false;
 };
-
-Arguments parse(int argc, char **argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    const auto value = [&] {
-      if (i + 1 == argc) throw std::invalid_argument(name + " needs a value");
-      return std::string(argv[++i]);
-    };
-    if (name == "--seed") {
-      arguments.seed = std::stoull(value());
-    } else if (name == "--count") {
-      arguments.count = std::stoull(value());
-    } else if (name == "--model") {
-      arguments.model = value();
-    } else if (name == "--sheet") {
-      arguments.sheet = value();
-    } else if (name == "--texts") {
-      arguments.texts = true;
-    } else {
-      throw std::invalid_argument("unknown argument " + name);
-    }
-  }
-  if (!arguments.texts && arguments.sheet.empty() && arguments.model.empty()) {
-    throw std::invalid_argument("one of --model, --texts and --sheet is needed");
-  }
-  return arguments;
-}
 
 bool write(const void *data, std::size_t bytes) {
   return std::fwrite(data, 1, bytes, stdout) == bytes;
@@ -124,8 +92,30 @@ void write_sheet(const Arguments &arguments) {
 }  // namespace
 
 int main(int argc, char **argv) {
-  try {
-    const Arguments arguments = parse(argc, argv);
+  Arguments arguments;
+  const scenes::Page page{
+      .name = "demo-lessons",
+      .summary = "draws pictures to learn from",
+      .operands = "",
+      .description =
+          "With --model, records without end on standard output: a line of JSON with what is in a "
+          "picture and the lessons about it, then its crops, as they are cut for the model.",
+      .options = {scenes::text_option("model", "CONFIG.json", "Writes records for such a model.",
+                                      arguments.model),
+                  scenes::text_option("sheet", "FILE.png",
+                                      "Draws a few pictures to look at, with their boxes.",
+                                      arguments.sheet),
+                  moondream::cli::flag("texts", 0, "Prints all texts, for a tokenizer.",
+                                       arguments.texts),
+                  scenes::integer_option("seed", "Of the first picture (0).", arguments.seed, 0),
+                  scenes::integer_option("count", "Ends after so many records.", arguments.count,
+                                         0)},
+      .examples = " demo-lessons --sheet sheet.png --seed 7"};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &operands) {
+    if (!operands.empty()) throw scenes::UsageError("takes no " + operands[0]);
+    if (arguments.texts + !arguments.sheet.empty() + !arguments.model.empty() != 1) {
+      throw scenes::UsageError("one of --model, --texts and --sheet is needed");
+    }
     if (arguments.texts) {
       for (const std::string &text : scenes::all_texts()) std::puts(text.c_str());
     } else if (!arguments.sheet.empty()) {
@@ -133,8 +123,6 @@ int main(int argc, char **argv) {
     } else {
       write_records(arguments);
     }
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "demo-lessons: %s\n", error.what());
-    return 1;
-  }
+    return true;
+  });
 }

@@ -1,19 +1,10 @@
 // Asks a model about drawn pictures that no training has seen, and prints how well it answers.
-//
-//   demo-evaluate [--model FOLDER] [--precision float32|bfloat16|auto] [--count N] [--seed N]
-//                 [--size WIDTHxHEIGHT]
-//
-// Without --size the pictures have several sizes. Ends with the ball of `videotestsrc
-// pattern=ball`, and with how many pictures of 640x360 it looks at in a second for two detect
-// prompts.
 #include <gst/gst.h>
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <future>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +14,7 @@
 #include "lesson.h"
 #include "matching.h"
 #include "picture.h"
+#include "program.h"
 #include "score.h"
 
 namespace {
@@ -47,34 +39,16 @@ moondream::Precision precision(const std::string &name) {
   if (name == "auto") return moondream::Precision::kAuto;
   if (name == "float32") return moondream::Precision::kFloat32;
   if (name == "bfloat16") return moondream::Precision::kBFloat16;
-  throw std::invalid_argument("--precision is auto, float32 or bfloat16, not " + name);
+  throw scenes::UsageError("--precision: \"" + name + "\" is none of auto, float32 and bfloat16");
 }
 
-Arguments parse(int argc, char **argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) throw std::invalid_argument(name + " needs a value");
-    const std::string value = argv[++i];
-    if (name == "--model") {
-      arguments.model.model = value;
-    } else if (name == "--precision") {
-      arguments.model.precision = precision(value);
-    } else if (name == "--count") {
-      arguments.count = std::stoi(value);
-    } else if (name == "--seed") {
-      arguments.seed = std::stoull(value);
-    } else if (name == "--size") {
-      int width = 0, height = 0;
-      if (std::sscanf(value.c_str(), "%dx%d", &width, &height) != 2 || width < 32 || height < 32) {
-        throw std::invalid_argument("--size needs WIDTHxHEIGHT of at least 32x32, not " + value);
-      }
-      arguments.options.size = {width, height};
-    } else {
-      throw std::invalid_argument("unknown argument " + name);
-    }
+cv::Size size(const std::string &text) {
+  int width = 0, height = 0, end = 0;
+  if (std::sscanf(text.c_str(), "%5dx%5d%n", &width, &height, &end) != 2 ||
+      static_cast<std::size_t>(end) != text.size() || width < 32 || height < 32) {
+    throw scenes::UsageError("--size: \"" + text + "\" is not WIDTHxHEIGHT of at least 32x32");
   }
-  return arguments;
+  return {width, height};
 }
 
 std::shared_ptr<const moondream::Image> image_of(const scenes::Picture &picture) {
@@ -145,25 +119,47 @@ double speed(Stream &stream) {
   return kPictures / time.count();
 }
 
+void evaluate(const Arguments &arguments) {
+  const auto engine = moondream::Engine::acquire(arguments.model);
+  const auto stream = engine->open_stream();
+  std::printf("%s, %s on %s, %d pictures\n", engine->info().name.c_str(),
+              engine->info().precision.c_str(), engine->info().device.c_str(), arguments.count);
+  std::fputs(examine(*stream, arguments).table().c_str(), stdout);
+  const scenes::Agreement ball = find_ball(*stream);
+  std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: precision at IoU 0.5",
+              ball.precision(), ball.found);
+  std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: recall at IoU 0.5", ball.recall(),
+              ball.existing);
+  std::printf("%-44s %6.1f\n", "640x360, two detect prompts: pictures a second", speed(*stream));
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
-  gst_init(nullptr, nullptr);
-  try {
-    const Arguments arguments = parse(argc, argv);
-    const auto engine = moondream::Engine::acquire(arguments.model);
-    const auto stream = engine->open_stream();
-    std::printf("%s, %s on %s, %d pictures\n", engine->info().name.c_str(),
-                engine->info().precision.c_str(), engine->info().device.c_str(), arguments.count);
-    std::fputs(examine(*stream, arguments).table().c_str(), stdout);
-    const scenes::Agreement ball = find_ball(*stream);
-    std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: precision at IoU 0.5",
-                ball.precision(), ball.found);
-    std::printf("%-44s %6.3f  of %d\n", "ball of videotestsrc: recall at IoU 0.5", ball.recall(),
-                ball.existing);
-    std::printf("%-44s %6.1f\n", "640x360, two detect prompts: pictures a second", speed(*stream));
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "demo-evaluate: %s\n", error.what());
-    return 1;
-  }
+  Arguments arguments;
+  const scenes::Page page{
+      .name = "demo-evaluate",
+      .summary = "asks a model about drawn pictures that no training has seen",
+      .operands = "",
+      .description =
+          "Prints how well it answers, how well it follows the ball of videotestsrc pattern=ball, "
+          "and how many pictures of 640x360 it looks at in a second for two detect prompts.",
+      .options = {scenes::text_option("model", "PATH", "The model (the demo model).",
+                                      arguments.model.model),
+                  {"precision", 0, "FORMAT",
+                   "auto, float32 or bfloat16 (float32: what is counted does not depend on how a "
+                   "CPU rounds).",
+                   [&](const std::string &value) { arguments.model.precision = precision(value); }},
+                  scenes::integer_option("count", "How many pictures (1000).", arguments.count, 1),
+                  scenes::integer_option("seed", "Which pictures: the first one's seed.",
+                                         arguments.seed, 0),
+                  {"size", 0, "WIDTHxHEIGHT", "Of the pictures, which else have several sizes.",
+                   [&](const std::string &value) { arguments.options.size = size(value); }}},
+      .examples = " demo-evaluate --model run/model --count 300 --size 1280x720"};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &operands) {
+    if (!operands.empty()) throw scenes::UsageError("takes no " + operands[0]);
+    gst_init(nullptr, nullptr);
+    evaluate(arguments);
+    return true;
+  });
 }

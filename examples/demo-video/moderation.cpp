@@ -1,13 +1,7 @@
 // Compares what moondreammoderate covered with what should have been.
-//
-//   demo-moderation --label "license plate" TRUTH.json VIDEO REPORT.jsonl
-//
-// VIDEO is what left it with action=cover, REPORT.jsonl its report. Covered is what is black. Ends
-// with 1 if the two disagree.
 #include <gst/gst.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -17,6 +11,8 @@
 #include <vector>
 
 #include "black_pixels.h"
+#include "json_lines.h"
+#include "program.h"
 #include "timeline.h"
 #include "truth.h"
 #include "video_reader.h"
@@ -25,18 +21,6 @@ namespace {
 
 using Json = nlohmann::json;
 using scenes::Span;
-
-std::vector<Json> read_report(const std::string &file) {
-  std::ifstream stream(file);
-  if (!stream) throw std::runtime_error("cannot read " + file);
-  std::vector<Json> intervals;
-  try {
-    for (std::string line; std::getline(stream, line);) intervals.push_back(Json::parse(line));
-  } catch (const Json::exception &error) {
-    throw std::runtime_error(file + ": " + error.what());
-  }
-  return intervals;
-}
 
 // One element for each frame of the video.
 struct Course {
@@ -162,7 +146,7 @@ void print_share(const std::string &what, const std::vector<bool> &frames, bool 
 // Returns whether the report says what the pixels show.
 bool compare(const std::string &label, const std::string &truth_file, const std::string &video,
              const std::string &report_file) {
-  const std::vector<Json> report = read_report(report_file);
+  const std::vector<Json> report = scenes::read_json_lines(report_file);
   const Course course = follow(label, scenes::read_truth(truth_file), video, report);
   print_course(course, label);
   print_present(course, label);
@@ -180,26 +164,20 @@ bool compare(const std::string &label, const std::string &truth_file, const std:
 }  // namespace
 
 int main(int argc, char **argv) {
-  gchar *label = nullptr;
-  const GOptionEntry entries[] = {
-      {"label", 0, 0, G_OPTION_ARG_STRING, &label, "What must not be shown", "LABEL"}, {}};
-  GOptionContext *context = g_option_context_new("TRUTH.json VIDEO REPORT.jsonl");
-  g_option_context_add_main_entries(context, entries, nullptr);
-  g_option_context_add_group(context, gst_init_get_option_group());
-  GError *error = nullptr;
-  const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
-  g_option_context_free(context);
-  const std::string stopped = label ? label : "";
-  g_free(label);
-  if (!parsed || argc != 4 || stopped.empty()) {
-    std::cerr << "demo-moderation: " << (error ? error->message : "see --help") << '\n';
-    g_clear_error(&error);
-    return 2;
-  }
-  try {
-    return compare(stopped, argv[1], argv[2], argv[3]) ? 0 : 1;
-  } catch (const std::exception &failure) {
-    std::cerr << "demo-moderation: " << failure.what() << '\n';
-    return 1;
-  }
+  std::string label;
+  const scenes::Page page{
+      .name = "demo-moderation",
+      .summary = "compares what moondreammoderate covered with what should have been",
+      .operands = "TRUTH.json VIDEO REPORT.jsonl",
+      .description =
+          "VIDEO is what left the element with action=cover, REPORT.jsonl its report. Covered is "
+          "what is black. Fails if the two disagree.",
+      .options = {scenes::text_option("label", "LABEL", "What must not be shown.", label)},
+      .examples = ""};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &files) {
+    if (files.size() != 3) throw scenes::UsageError("three files must be given");
+    if (label.empty()) throw scenes::UsageError("no --label is given");
+    gst_init(nullptr, nullptr);
+    return compare(label, files[0], files[1], files[2]);
+  });
 }

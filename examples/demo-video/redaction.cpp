@@ -1,22 +1,19 @@
 // Says how much of known things a redacted video still shows, by the pixels of both videos.
-//
-//   demo-redaction --labels "face,license plate" TRUTH.json ORIGINAL REDACTED AUDIT.jsonl
-//
-// What was destroyed is black. AUDIT.jsonl is what moondreamredact says that it did, which is
-// compared with the pixels. Ends with 1 if they disagree, or if the videos do not have the same
-// frames.
 #include <gst/gst.h>
 
-#include <fstream>
 #include <iomanip>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "black_pixels.h"
-#include "moderation_rules.h"
+#include "json_lines.h"
+#include "program.h"
 #include "redaction_score.h"
 #include "truth.h"
 #include "video_reader.h"
@@ -27,18 +24,12 @@ using Json = nlohmann::json;
 
 // What the audit says of each frame, by PTS.
 std::map<std::uint64_t, Json> read_audit(const std::string &file) {
-  std::ifstream stream(file);
-  if (!stream) throw std::runtime_error("cannot read " + file);
-  std::map<std::uint64_t, Json> lines;
-  try {
-    for (std::string line; std::getline(stream, line);) {
-      const Json json = Json::parse(line);
-      lines[json.at("pts")] = json;
-    }
-  } catch (const Json::exception &error) {
-    throw std::runtime_error(file + ": " + error.what());
+  std::map<std::uint64_t, Json> frames;
+  for (Json &line : scenes::read_json_lines(file)) {
+    const std::uint64_t pts = line.at("pts");
+    frames[pts] = std::move(line);
   }
-  return lines;
+  return frames;
 }
 
 // 255 where the audit says that a frame was redacted, else 0.
@@ -117,27 +108,22 @@ bool measure(const std::vector<std::string> &labels, const std::string &truth_fi
 }  // namespace
 
 int main(int argc, char **argv) {
-  gchar *labels = nullptr;
-  const GOptionEntry entries[] = {{"labels", 0, 0, G_OPTION_ARG_STRING, &labels,
-                                   "What should be gone, separated by commas", "LIST"},
-                                  {}};
-  GOptionContext *context = g_option_context_new("TRUTH.json ORIGINAL REDACTED AUDIT.jsonl");
-  g_option_context_add_main_entries(context, entries, nullptr);
-  g_option_context_add_group(context, gst_init_get_option_group());
-  GError *error = nullptr;
-  const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
-  g_option_context_free(context);
-  const auto wanted = moondream::moderation::split_list(labels ? labels : "");
-  g_free(labels);
-  if (!parsed || argc != 5 || wanted.empty()) {
-    std::cerr << "demo-redaction: " << (error ? error->message : "see --help") << '\n';
-    g_clear_error(&error);
-    return 2;
-  }
-  try {
-    return measure(wanted, argv[1], argv[2], argv[3], argv[4]) ? 0 : 1;
-  } catch (const std::exception &failure) {
-    std::cerr << "demo-redaction: " << failure.what() << '\n';
-    return 1;
-  }
+  std::vector<std::string> labels;
+  const scenes::Page page{
+      .name = "demo-redaction",
+      .summary = "says how much of known things a redacted video still shows",
+      .operands = "TRUTH.json ORIGINAL REDACTED AUDIT.jsonl",
+      .description =
+          "Compares the pixels of both videos: what was destroyed is black. AUDIT.jsonl is what "
+          "moondreamredact says that it did, which is compared with the pixels. Fails if they "
+          "disagree, or if the videos do not have the same frames.",
+      .options = {scenes::list_option("labels", "What should be gone, separated by commas.",
+                                      labels)},
+      .examples = ""};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &files) {
+    if (files.size() != 4) throw scenes::UsageError("four files must be given");
+    if (labels.empty()) throw scenes::UsageError("no --labels are given");
+    gst_init(nullptr, nullptr);
+    return measure(labels, files[0], files[1], files[2], files[3]);
+  });
 }

@@ -1,11 +1,5 @@
 // Follows a running pipeline with moondreamfilter, writes down its results and compares them with
 // the truth.
-//
-//   gst-launch-1.0 -m ... 2>&1 | demo-report [--labels "face,star"] TRUTH.json RESULTS.json
-//
-// Without --labels nothing is compared. RESULTS.json gets one JSON object per line and result. Ends
-// with 1 if the pipeline fails, ends early, or brings a result for a frame that the truth does not
-// know.
 #include <gst/gst.h>
 #include <unistd.h>
 
@@ -20,7 +14,7 @@
 #include <vector>
 
 #include "matching.h"
-#include "moderation_rules.h"
+#include "program.h"
 #include "result_message.h"
 #include "truth.h"
 
@@ -169,27 +163,23 @@ bool follow(const scenes::Truth &truth, const std::vector<std::string> &labels,
 }  // namespace
 
 int main(int argc, char **argv) {
-  gchar *labels = nullptr;
-  const GOptionEntry entries[] = {{"labels", 0, 0, G_OPTION_ARG_STRING, &labels,
-                                   "What to compare, separated by commas", "LIST"},
-                                  {}};
-  GOptionContext *context = g_option_context_new("TRUTH.json RESULTS.json");
-  g_option_context_add_main_entries(context, entries, nullptr);
-  g_option_context_add_group(context, gst_init_get_option_group());
-  GError *error = nullptr;
-  const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
-  g_option_context_free(context);
-  const auto asked = moondream::moderation::split_list(labels ? labels : "");
-  g_free(labels);
-  if (!parsed || argc != 3) {
-    std::cerr << "demo-report: " << (error ? error->message : "see --help") << '\n';
-    g_clear_error(&error);
-    return 2;
-  }
-  try {
-    return follow(scenes::read_truth(argv[1]), asked, argv[2]) ? 0 : 1;
-  } catch (const std::exception &failure) {
-    std::cerr << "demo-report: " << failure.what() << '\n';
-    return 1;
-  }
+  std::vector<std::string> labels;
+  const scenes::Page page{
+      .name = "demo-report",
+      .summary = "follows a pipeline and compares its results with the truth",
+      .operands = "TRUTH.json RESULTS.json",
+      .description =
+          "Reads what gst-launch-1.0 prints and writes the results of moondreamfilter to "
+          "RESULTS.json, one JSON object a line. Fails if the pipeline fails, ends early, or "
+          "brings a result for a frame that TRUTH.json does not know.",
+      .options = {scenes::list_option(
+          "labels", "What to compare, separated by commas. Without it nothing is compared.",
+          labels)},
+      .examples =
+          " gst-launch-1.0 -m ... 2>&1 | demo-report --labels face,star truth.json results.json"};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &files) {
+    if (files.size() != 2) throw scenes::UsageError("two files must be given");
+    gst_init(nullptr, nullptr);
+    return follow(scenes::read_truth(files[0]), labels, files[1]);
+  });
 }

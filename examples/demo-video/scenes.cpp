@@ -1,14 +1,8 @@
 // Draws a short video of moving faces, license plates and shapes, and writes down where they are.
-//
-//   demo-scenes [--seed N] [--seconds N] [--plates-every N] VIDEO.webm TRUTH.json
-//
-// Equal seeds give equal pictures. A new scene begins every two seconds. With --plates-every 3 only
-// every third of them may have license plates.
 #include <gst/app/gstappsrc.h>
 #include <gst/gst.h>
 
 #include <algorithm>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -17,6 +11,7 @@
 #include <vector>
 
 #include "gst_ref.h"
+#include "program.h"
 #include "scene.h"
 #include "truth.h"
 
@@ -130,29 +125,23 @@ void draw_video(std::uint64_t seed, int seconds, int plates_every, const std::st
 }  // namespace
 
 int main(int argc, char **argv) {
-  gint64 seed = 1;
-  gint seconds = 10, plates_every = 1;
-  const GOptionEntry entries[] = {
-      {"seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Which video (default 1)", "N"},
-      {"seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "Its length (default 10)", "N"},
-      {"plates-every", 0, 0, G_OPTION_ARG_INT, &plates_every,
-       "Only every Nth scene may have license plates (default 1)", "N"},
-      {}};
-  GOptionContext *context = g_option_context_new("VIDEO.webm TRUTH.json");
-  g_option_context_add_main_entries(context, entries, nullptr);
-  g_option_context_add_group(context, gst_init_get_option_group());
-  GError *error = nullptr;
-  const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
-  g_option_context_free(context);
-  if (!parsed || argc != 3 || seconds < 1 || plates_every < 1) {
-    std::cerr << "demo-scenes: " << (error ? error->message : "see --help") << '\n';
-    g_clear_error(&error);
-    return 2;
-  }
-  try {
-    draw_video(static_cast<std::uint64_t>(seed), seconds, plates_every, argv[1], argv[2]);
-  } catch (const std::exception &failure) {
-    std::cerr << "demo-scenes: " << failure.what() << '\n';
-    return 1;
-  }
+  std::uint64_t seed = 1;
+  int seconds = 10, plates_every = 1;
+  const scenes::Page page{
+      .name = "demo-scenes",
+      .summary = "draws a video of moving faces, license plates and shapes",
+      .operands = "VIDEO.webm TRUTH.json",
+      .description = "A new scene begins every two seconds. TRUTH.json says where everything is.",
+      .options = {scenes::integer_option("seed", "Equal seeds give equal pictures (1).", seed, 0),
+                  scenes::integer_option("seconds", "Length of the video (10).", seconds, 1),
+                  scenes::integer_option("plates-every",
+                                         "Only every Nth scene may have license plates (1).",
+                                         plates_every, 1)},
+      .examples = ""};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &files) {
+    if (files.size() != 2) throw scenes::UsageError("two files must be given");
+    gst_init(nullptr, nullptr);
+    draw_video(seed, seconds, plates_every, files[0], files[1]);
+    return true;
+  });
 }

@@ -1,11 +1,8 @@
 // Puts evenly spaced frames of a video, each with its time, on one picture; of several videos
 // beside each other.
-//
-//   demo-sheet [--columns N] [--rows N] VIDEO... SHEET.png
 #include <gst/gst.h>
 
 #include <iomanip>
-#include <iostream>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <sstream>
@@ -14,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "program.h"
 #include "video_reader.h"
 
 namespace {
@@ -70,33 +68,27 @@ cv::Mat contact_sheet(const std::vector<std::vector<VideoFrame>> &videos, int co
 }  // namespace
 
 int main(int argc, char **argv) {
-  gint columns = 3, rows = 3;
-  const GOptionEntry entries[] = {
-      {"columns", 0, 0, G_OPTION_ARG_INT, &columns, "Frames in a row (default 3)", "N"},
-      {"rows", 0, 0, G_OPTION_ARG_INT, &rows, "Rows (default 3)", "N"},
-      {}};
-  GOptionContext *context = g_option_context_new("VIDEO... SHEET.png");
-  g_option_context_add_main_entries(context, entries, nullptr);
-  g_option_context_add_group(context, gst_init_get_option_group());
-  GError *error = nullptr;
-  const bool parsed = g_option_context_parse(context, &argc, &argv, &error);
-  g_option_context_free(context);
-  if (!parsed || argc < 3 || columns < 1 || rows < 1) {
-    std::cerr << "demo-sheet: " << (error ? error->message : "see --help") << '\n';
-    g_clear_error(&error);
-    return 2;
-  }
-  try {
+  int columns = 3, rows = 3;
+  const scenes::Page page{
+      .name = "demo-sheet",
+      .summary = "puts frames of a video on one picture",
+      .operands = "VIDEO... SHEET.png",
+      .description =
+          "The frames are evenly spaced and have their times below them. Those of several videos "
+          "are beside each other.",
+      .options = {scenes::integer_option("columns", "Frames in a row (3).", columns, 1),
+                  scenes::integer_option("rows", "Rows (3).", rows, 1)},
+      .examples = ""};
+  return scenes::run_program(page, argc, argv, [&](const scenes::Operands &files) {
+    if (files.size() < 2) throw scenes::UsageError("a video and a picture must be given");
+    gst_init(nullptr, nullptr);
     std::vector<std::vector<VideoFrame>> videos;
-    for (int i = 1; i < argc - 1; ++i) {
-      videos.push_back(middles(argv[i], static_cast<std::size_t>(columns * rows)));
+    for (std::size_t i = 0; i + 1 < files.size(); ++i) {
+      videos.push_back(middles(files[i], static_cast<std::size_t>(columns * rows)));
     }
-    const std::string sheet = argv[argc - 1];
-    if (!cv::imwrite(sheet, contact_sheet(videos, columns))) {
-      throw std::runtime_error("cannot write " + sheet);
+    if (!cv::imwrite(files.back(), contact_sheet(videos, columns))) {
+      throw std::runtime_error("cannot write " + files.back());
     }
-  } catch (const std::exception &failure) {
-    std::cerr << "demo-sheet: " << failure.what() << '\n';
-    return 1;
-  }
+    return true;
+  });
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace moondream::cli {
 namespace {
@@ -75,6 +76,11 @@ const Option &known_option(const Page &page, const std::string &argument, std::s
 
 }  // namespace
 
+Option flag(std::string name, char letter, std::string help, bool &value) {
+  return {std::move(name), letter, "", std::move(help),
+          [&value](const std::string &) { value = true; }};
+}
+
 std::vector<std::string> parse_arguments(const Page &page,
                                          const std::vector<std::string> &arguments, bool &help) {
   std::vector<std::string> operands;
@@ -119,10 +125,9 @@ std::vector<std::string> parse_arguments(const Page &page,
   return operands;
 }
 
-std::string help_text(const Page &page) {
-  std::string text = "NAME\n" + wrapped("moondream " + page.name + " - " + page.summary, kIndent);
-  text +=
-      "\nSYNOPSIS\n" + wrapped("moondream " + page.name + " [OPTION]... " + page.operands, kIndent);
+std::string help_text(const std::string &command, const Page &page) {
+  std::string text = "NAME\n" + wrapped(command + " - " + page.summary, kIndent);
+  text += "\nSYNOPSIS\n" + wrapped(command + " [OPTION]... " + page.operands, kIndent);
   text += "\nDESCRIPTION\n" + wrapped(page.description, kIndent);
   text += "\nOPTIONS\n";
   for (const Option &option : page.options) {

@@ -26,7 +26,10 @@ struct Option {
   std::function<void(const std::string &value)> set;
 };
 
-// A subcommand, and the page of its --help.
+// A flag without a value.
+Option flag(std::string name, char letter, std::string help, bool &value);
+
+// A program or subcommand, and the page of its --help.
 struct Page {
   std::string name;      // "detect"
   std::string summary;   // in one line, without a full stop
@@ -41,8 +44,8 @@ struct Page {
 std::vector<std::string> parse_arguments(const Page &page,
                                          const std::vector<std::string> &arguments, bool &help);
 
-// The page as text of 80 columns.
-std::string help_text(const Page &page);
+// The page as text of 80 columns. command: how it is called, "moondream detect".
+std::string help_text(const std::string &command, const Page &page);
 
 // The page of the command itself, with its subcommands.
 std::string overview_text(const std::vector<Page> &pages);

@@ -29,7 +29,7 @@ int run(const Command &command, const std::vector<std::string> &arguments) {
     bool help = false;
     const std::vector<std::string> operands = parse_arguments(command.page, arguments, help);
     if (help) {
-      print(help_text(command.page));
+      print(help_text("moondream " + command.page.name, command.page));
       return kOk;
     }
     return command.run(operands);

@@ -62,9 +62,4 @@ void complete(ModelSpec &spec) {
   spec.model = model;
 }
 
-Option flag(std::string name, char letter, std::string help, bool &value) {
-  return {std::move(name), letter, "", std::move(help),
-          [&value](const std::string &) { value = true; }};
-}
-
 }  // namespace moondream::cli

@@ -20,7 +20,4 @@ std::vector<Option> model_options(ModelSpec &spec);
 // Puts the environment's model where none was given. Throws UsageError if there is none either.
 void complete(ModelSpec &spec);
 
-// A flag without a value.
-Option flag(std::string name, char letter, std::string help, bool &value);
-
 }  // namespace moondream::cli

@@ -22,8 +22,6 @@ moondream::FrameAnalysis found() {
 
 class DemoResultMessage : public testing::Test {
  protected:
-  static void SetUpTestSuite() { gst_init(nullptr, nullptr); }
-
   // As gst-launch-1.0 -m prints it.
   static std::string line(const moondream::FrameAnalysis &analysis) {
     const GstRef<GstStructure> result(moondream::to_structure(analysis, "moondream-result"));
