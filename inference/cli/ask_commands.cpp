@@ -234,6 +234,15 @@ Command query_command() {
           }};
 }
 
+// Asks for each --object what `prompt_of` makes of it.
+template <typename PromptOf>
+int run_objects(const State &state, const Values &pictures, PromptOf prompt_of) {
+  if (state->objects.empty()) throw UsageError("no --object is given");
+  std::vector<Prompt> prompts;
+  for (const std::string &object : state->objects) prompts.emplace_back(prompt_of(object));
+  return run(state, std::move(prompts), pictures);
+}
+
 template <typename ObjectPrompt>
 Command object_command(std::string name, std::string summary, std::string description,
                        std::string examples) {
@@ -247,12 +256,8 @@ Command object_command(std::string name, std::string summary, std::string descri
   append(page.options, output_options(state, false, true));
   append(page.options, model_options(state->question.spec));
   return {std::move(page), [state](const Values &pictures) {
-            if (state->objects.empty()) throw UsageError("no --object is given");
-            std::vector<Prompt> prompts;
-            for (const std::string &object : state->objects) {
-              prompts.emplace_back(ObjectPrompt{object});
-            }
-            return run(state, std::move(prompts), pictures);
+            return run_objects(state, pictures,
+                               [](const std::string &object) { return ObjectPrompt{object}; });
           }};
 }
 
@@ -321,12 +326,9 @@ Command segment_command() {
   append(page.options, output_options(state, false, true));
   append(page.options, model_options(state->question.spec));
   return {std::move(page), [state](const Values &pictures) {
-            if (state->objects.empty()) throw UsageError("no --object is given");
-            std::vector<Prompt> prompts;
-            for (const std::string &object : state->objects) {
-              prompts.emplace_back(SegmentPrompt{object, state->places});
-            }
-            return run(state, std::move(prompts), pictures);
+            return run_objects(state, pictures, [&](const std::string &object) {
+              return SegmentPrompt{object, state->places};
+            });
           }};
 }
 
