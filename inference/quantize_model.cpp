@@ -2,16 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "caught_error.h"
@@ -20,6 +16,7 @@
 #include "device.h"
 #include "files.h"
 #include "model_path.h"
+#include "output_folder.h"
 #include "quantized_weights.h"
 #include "tokenizer.h"
 #include "tokenizer_check.h"
@@ -29,87 +26,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-[[noreturn]] void fail_to_write(const fs::path &path, int error) {
-  throw Error(ErrorKind::kRead,
-              path.string() + ": cannot be written: " + std::generic_category().message(error));
-}
-
-// A folder that goes unless it is kept under its final name.
-class NewFolder {
- public:
-  explicit NewFolder(fs::path place) : place_(std::move(place)) {
-    if (place_.filename().empty()) place_ = place_.parent_path();  // "out/"
-    made_ = place_;
-    made_ += ".partial-" + std::to_string(getpid());
-    std::error_code error;
-    if (fs::exists(fs::symlink_status(place_, error))) {
-      throw Error(ErrorKind::kSettings, place_.string() + ": exists already");
-    }
-    if (!fs::create_directory(made_, error)) fail_to_write(made_, error ? error.value() : EEXIST);
-  }
-  ~NewFolder() {
-    std::error_code ignored;
-    if (!made_.empty()) fs::remove_all(made_, ignored);
-  }
-  NewFolder(const NewFolder &) = delete;
-  NewFolder &operator=(const NewFolder &) = delete;
-
-  fs::path operator/(const std::string &name) const { return made_ / name; }
-
-  void keep() {
-    std::error_code error;
-    fs::rename(made_, place_, error);
-    if (error) fail_to_write(place_, error.value());
-    made_.clear();
-  }
-
- private:
-  fs::path place_, made_;
-};
-
-// A new file whose contents are on the disk once it is closed.
-class OutputFile {
- public:
-  explicit OutputFile(fs::path path)
-      : path_(std::move(path)),
-        fd_(open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) {
-    if (fd_ < 0) fail_to_write(path_, errno);
-  }
-  ~OutputFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  OutputFile(const OutputFile &) = delete;
-  OutputFile &operator=(const OutputFile &) = delete;
-
-  void write(const void *data, std::size_t size) {
-    const auto *bytes = static_cast<const char *>(data);
-    while (size > 0) {
-      const ssize_t written = ::write(fd_, bytes, size);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail_to_write(path_, errno);
-      bytes += written;
-      size -= static_cast<std::size_t>(written);
-    }
-  }
-
-  void close() {
-    const bool failed = fsync(fd_) != 0;
-    const int error = errno;
-    if (::close(std::exchange(fd_, -1)) != 0) fail_to_write(path_, errno);
-    if (failed) fail_to_write(path_, error);
-  }
-
- private:
-  const fs::path path_;
-  int fd_;
-};
-
-void write_text(const fs::path &path, const std::string &text) {
-  OutputFile file(path);
-  file.write(text.data(), text.size());
-  file.close();
-}
 
 // The names of safetensors; bytes of 8-bit floating-point numbers must be known as such again.
 std::string dtype_of(const std::string &name, const at::Tensor &tensor, const Config &config) {
@@ -347,13 +263,13 @@ QuantizationReport quantize_model(const QuantizationJob &job, std::stop_token ca
   if (!quantizer.has_work()) {
     throw Error(ErrorKind::kMismatch, job.model + ": all its weights are quantized already");
   }
-  NewFolder folder(job.out);
+  OutputFolder folder(job.out);
   QuantizationReport report =
       write_weights(folder / "model.safetensors", quantizer, checkpoint, job, cancelled);
-  write_text(folder / "config.json", config_json(checkpoint.config()).dump(2) + "\n");
+  write_text_file(folder / "config.json", config_json(checkpoint.config()).dump(2) + "\n");
   const MappedFile text = map_file(tokenizer);
-  write_text(folder / ("tokenizer" + tokenizer.extension().string()),
-             std::string(reinterpret_cast<const char *>(text.bytes.get()), text.size));
+  write_text_file(folder / ("tokenizer" + tokenizer.extension().string()),
+                  std::string(reinterpret_cast<const char *>(text.bytes.get()), text.size));
   folder.keep();
   return report;
 } catch (...) {

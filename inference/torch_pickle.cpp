@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <unordered_map>
 #include <utility>
 
 #include "files.h"
+#include "pickle_values.h"
 #include "types.h"
 
 namespace moondream {
@@ -15,111 +15,28 @@ namespace {
 
 constexpr std::size_t kMaxPickle = 16'000'000;  // bytes; those of real checkpoints have under one
 constexpr std::size_t kMaxRank = 8;             // twice what weights have
-constexpr std::size_t kMaxDepth = 16;           // of dictionaries in dictionaries
 // Bytes; torch.save counts them. Each tensor has a copy, though the pickle may have it only once.
 constexpr std::size_t kMaxStorageName = 64;
 
-// A Python object that a pickle may name.
-enum class Global {
-  kOrderedDict,
-  kRebuildTensor,     // of a typed storage
-  kRebuildTensorV3,   // of an untyped one, with a dtype beside it
-  kRebuildParameter,  // a tensor with what training needs of it
-  kSize,
-  kTypedStorage,
-  kUntypedStorage,
-  kDType,
-};
-
-struct KnownGlobal {
-  std::string_view module, name;
-  Global global;
-  DType dtype = DType::kU8;  // of a typed storage and a dtype
-};
-constexpr KnownGlobal kGlobals[] = {
-    {"collections", "OrderedDict", Global::kOrderedDict},
-    {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
-    {"torch._utils", "_rebuild_tensor_v3", Global::kRebuildTensorV3},
-    {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
-    {"torch", "Size", Global::kSize},
-    {"torch", "DoubleStorage", Global::kTypedStorage, DType::kF64},
-    {"torch", "FloatStorage", Global::kTypedStorage, DType::kF32},
-    {"torch", "HalfStorage", Global::kTypedStorage, DType::kF16},
-    {"torch", "BFloat16Storage", Global::kTypedStorage, DType::kBF16},
-    {"torch", "LongStorage", Global::kTypedStorage, DType::kI64},
-    {"torch", "IntStorage", Global::kTypedStorage, DType::kI32},
-    {"torch", "ShortStorage", Global::kTypedStorage, DType::kI16},
-    {"torch", "CharStorage", Global::kTypedStorage, DType::kI8},
-    {"torch", "ByteStorage", Global::kTypedStorage, DType::kU8},
-    {"torch", "BoolStorage", Global::kTypedStorage, DType::kBool},
-    {"torch.storage", "UntypedStorage", Global::kUntypedStorage},
-    {"torch", "UntypedStorage", Global::kUntypedStorage},
-    {"torch", "float64", Global::kDType, DType::kF64},
-    {"torch", "float32", Global::kDType, DType::kF32},
-    {"torch", "float16", Global::kDType, DType::kF16},
-    {"torch", "bfloat16", Global::kDType, DType::kBF16},
-    {"torch", "float8_e4m3fn", Global::kDType, DType::kF8E4M3},
-    {"torch", "float8_e5m2", Global::kDType, DType::kF8E5M2},
-    {"torch", "int64", Global::kDType, DType::kI64},
-    {"torch", "int32", Global::kDType, DType::kI32},
-    {"torch", "int16", Global::kDType, DType::kI16},
-    {"torch", "int8", Global::kDType, DType::kI8},
-    {"torch", "uint64", Global::kDType, DType::kU64},
-    {"torch", "uint32", Global::kDType, DType::kU32},
-    {"torch", "uint16", Global::kDType, DType::kU16},
-    {"torch", "uint8", Global::kDType, DType::kU8},
-    {"torch", "bool", Global::kDType, DType::kBool},
-};
-
-// A Python value. Those with parts are kept by number in the reader's lists, so that destroying
-// them never recurses, however deeply they are nested.
-struct Value {
-  enum class Kind {
-    kMark,
-    kOther,      // None, a boolean or a float: of no use here
-    kInteger,    // number
-    kText,       // text
-    kTuple,      // index
-    kContainer,  // index: a dictionary or a list
-    kStorage,    // index
-    kTensor,     // index
-    kGlobal,     // index into kGlobals
-  };
-  Kind kind = Kind::kOther;
-  std::int64_t number = 0;
-  std::string_view text;
-  std::size_t index = 0;
-};
-using Kind = Value::Kind;
-
-struct Container {
-  bool is_list = false;
-  std::vector<Value> keys;  // of a dictionary
-  std::vector<Value> values;
-};
-
-struct Storage {
-  std::string_view key;
-  std::optional<DType> dtype;
-  std::uint64_t size = 0;  // elements; bytes if it has no dtype
-};
+using Value = PickleValue;
+using Kind = PickleValue::Kind;
 
 class Unpickler {
  public:
-  Unpickler(std::string_view pickle, const std::string &origin)
-      : pickle_(pickle), origin_(origin) {}
+  explicit Unpickler(std::string_view pickle) : pickle_(pickle) {}
 
+  // Throws PickleFault.
   std::map<std::string, PickledTensor> read() {
     if (pickle_.size() > kMaxPickle) fail("it is too long");
     while (!done_) step();
-    return flatten(pop());
+    return flatten(objects_, pop(), 2 * pickle_.size());
   }
 
+  // Where it is in the pickle, in bytes.
+  std::size_t position() const { return at_; }
+
  private:
-  [[noreturn]] void fail(const std::string &what) const {
-    throw Error(ErrorKind::kRead,
-                origin_ + ": the pickle at its byte " + std::to_string(at_) + ": " + what);
-  }
+  [[noreturn]] static void fail(std::string what) { throw PickleFault{std::move(what)}; }
 
   // ---- The instructions' arguments -----------------------------------------------------------
 
@@ -182,8 +99,8 @@ class Unpickler {
   }
 
   void push_tuple(std::vector<Value> values) {
-    push({.kind = Kind::kTuple, .index = tuples_.size()});
-    tuples_.push_back(std::move(values));
+    push({.kind = Kind::kTuple, .index = objects_.tuples.size()});
+    objects_.tuples.push_back(std::move(values));
   }
 
   void push_tuple_of(std::size_t size) {
@@ -193,20 +110,20 @@ class Unpickler {
   }
 
   void push_container(bool is_list) {
-    push({.kind = Kind::kContainer, .index = containers_.size()});
-    containers_.push_back({.is_list = is_list, .keys = {}, .values = {}});
+    push({.kind = Kind::kContainer, .index = objects_.containers.size()});
+    objects_.containers.push_back({.is_list = is_list, .keys = {}, .values = {}});
   }
 
-  Container &top_container(bool is_list) {
+  PickleContainer &top_container(bool is_list) {
     if (stack_.empty() || stack_.back().kind != Kind::kContainer ||
-        containers_[stack_.back().index].is_list != is_list) {
+        objects_.containers[stack_.back().index].is_list != is_list) {
       fail(std::string("it puts something into what is no ") + (is_list ? "list" : "dictionary"));
     }
-    return containers_[stack_.back().index];
+    return objects_.containers[stack_.back().index];
   }
 
   void set_items(const std::vector<Value> &items) {
-    Container &dictionary = top_container(false);
+    PickleContainer &dictionary = top_container(false);
     if (items.size() % 2 != 0) fail("a key has no value");
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dictionary.keys.push_back(items[i]);
@@ -215,18 +132,16 @@ class Unpickler {
   }
 
   void append_items(const std::vector<Value> &items) {
-    Container &list = top_container(true);
+    PickleContainer &list = top_container(true);
     list.values.insert(list.values.end(), items.begin(), items.end());
   }
 
   // ---- Descriptions of data ------------------------------------------------------------------
 
   void push_global(std::string_view module, std::string_view name) {
-    for (std::size_t i = 0; i < std::size(kGlobals); ++i) {
-      if (kGlobals[i].module == module && kGlobals[i].name == name) {
-        push({.kind = Kind::kGlobal, .index = i});
-        return;
-      }
+    if (const KnownGlobal *global = find_global(module, name)) {
+      push({.kind = Kind::kGlobal, .global = global});
+      return;
     }
     fail("it asks for " + quote(std::string(module) + "." + std::string(name)) +
          ", which is neither a tensor nor a plain container: nothing is run from a file");
@@ -234,14 +149,14 @@ class Unpickler {
 
   const KnownGlobal &as_global(const Value &value) const {
     if (value.kind != Kind::kGlobal) fail("something else is where a type or function must be");
-    return kGlobals[value.index];
+    return *value.global;
   }
 
   const std::vector<Value> &as_tuple(const Value &value, std::size_t at_least) const {
-    if (value.kind != Kind::kTuple || tuples_[value.index].size() < at_least) {
+    if (value.kind != Kind::kTuple || objects_.tuples[value.index].size() < at_least) {
       fail("something else is where a tuple of " + std::to_string(at_least) + " must be");
     }
-    return tuples_[value.index];
+    return objects_.tuples[value.index];
   }
 
   std::int64_t as_count(const Value &value) const {
@@ -270,18 +185,18 @@ class Unpickler {
     if (parts[2].text.size() > kMaxStorageName) {
       fail("a storage is called " + quote(parts[2].text) + ", which is too long");
     }
-    Storage storage{.key = parts[2].text,
-                    .dtype = std::nullopt,
-                    .size = static_cast<std::uint64_t>(as_count(parts[4]))};
+    PickleStorage storage{.key = parts[2].text,
+                          .dtype = std::nullopt,
+                          .size = static_cast<std::uint64_t>(as_count(parts[4]))};
     if (type.global == Global::kTypedStorage) storage.dtype = type.dtype;
-    push({.kind = Kind::kStorage, .index = storages_.size()});
-    storages_.push_back(storage);
+    push({.kind = Kind::kStorage, .index = objects_.storages.size()});
+    objects_.storages.push_back(storage);
   }
 
   // (storage, offset, shape, strides, requires_grad, hooks, ...), and in version 3 the dtype.
   void push_tensor(const std::vector<Value> &args, bool with_dtype) {
     if (args[0].kind != Kind::kStorage) fail("a tensor has no storage");
-    const Storage &storage = storages_[args[0].index];
+    const PickleStorage &storage = objects_.storages[args[0].index];
     PickledTensor tensor;
     tensor.storage = storage.key;
     if (with_dtype) {
@@ -300,8 +215,8 @@ class Unpickler {
     tensor.shape = as_counts(args[2]);
     tensor.strides = as_counts(args[3]);
     if (tensor.shape.size() != tensor.strides.size()) fail("a tensor has other strides than sizes");
-    push({.kind = Kind::kTensor, .index = tensors_.size()});
-    tensors_.push_back(std::move(tensor));
+    push({.kind = Kind::kTensor, .index = objects_.tensors.size()});
+    objects_.tensors.push_back(std::move(tensor));
   }
 
   void reduce() {
@@ -479,71 +394,25 @@ class Unpickler {
     }
   }
 
-  // ---- The result ----------------------------------------------------------------------------
-
-  std::string key_text(const Value &key) const {
-    if (key.kind == Kind::kText) return std::string(key.text);
-    if (key.kind == Kind::kInteger) return std::to_string(key.number);
-    fail("a dictionary has a key that is neither a text nor a number");
-  }
-
-  std::map<std::string, PickledTensor> flatten(const Value &root) const {
-    if (root.kind != Kind::kContainer || containers_[root.index].is_list) {
-      fail("it holds no dictionary of tensors");
-    }
-    struct Level {
-      std::size_t container, next;
-      std::string prefix;
-    };
-    std::vector<Level> levels = {{root.index, 0, ""}};
-    // Each container once: what is shared could otherwise be more than the file is long.
-    std::set<std::size_t> seen = {root.index};
-    std::size_t name_bytes = 0;
-    std::map<std::string, PickledTensor> tensors;
-    while (!levels.empty()) {
-      Level &level = levels.back();
-      const Container &container = containers_[level.container];
-      if (level.next == container.values.size()) {
-        levels.pop_back();
-        continue;
-      }
-      const std::size_t i = level.next++;
-      const Value &value = container.values[i];
-      if (value.kind != Kind::kContainer && value.kind != Kind::kTensor) continue;
-      std::string name =
-          level.prefix + (container.is_list ? std::to_string(i) : key_text(container.keys[i]));
-      // Keys may be shared, too.
-      name_bytes += name.size();
-      if (name_bytes > 2 * pickle_.size()) fail("its names are longer than it is");
-      if (value.kind == Kind::kTensor) {
-        const auto [other, is_new] = tensors.emplace(std::move(name), tensors_[value.index]);
-        if (!is_new) fail("tensor " + quote(other->first) + " is there twice");
-        continue;
-      }
-      if (levels.size() == kMaxDepth) fail("it is nested too deeply");
-      if (!seen.insert(value.index).second) fail(quote(name) + " is also under another name");
-      levels.push_back({value.index, 0, name + "."});
-    }
-    return tensors;
-  }
-
   const std::string_view pickle_;
-  const std::string &origin_;
   std::size_t at_ = 0;
   bool done_ = false;
   std::vector<Value> stack_;
   std::unordered_map<std::uint32_t, Value> memo_;
-  std::vector<std::vector<Value>> tuples_;
-  std::vector<Container> containers_;
-  std::vector<Storage> storages_;
-  std::vector<PickledTensor> tensors_;
+  PickleObjects objects_;
 };
 
 }  // namespace
 
 std::map<std::string, PickledTensor> read_torch_pickle(std::string_view pickle,
                                                        const std::string &origin) {
-  return Unpickler(pickle, origin).read();
+  Unpickler unpickler(pickle);
+  try {
+    return unpickler.read();
+  } catch (const PickleFault &fault) {
+    throw Error(ErrorKind::kRead, origin + ": the pickle at its byte " +
+                                      std::to_string(unpickler.position()) + ": " + fault.what);
+  }
 }
 
 }  // namespace moondream

@@ -222,7 +222,10 @@ TEST(Quantize, AFailureLeavesNothing) {
   const std::string out = (dir / "out").string();
   EXPECT_EQ(run_command({"quantize", copy.path(), out, "--precision", "int8"}).status, 1);
   EXPECT_TRUE(fs::is_empty(dir.path()));
-  EXPECT_EQ(run_command({"quantize", kTiny, "/nowhere/out", "--precision", "int8"}).status, 1);
+  const Finished finished = run_command({"quantize", kTiny, "/nowhere/out", "--precision", "int8"});
+  EXPECT_EQ(finished.status, 1);
+  EXPECT_NE(finished.err.find("/nowhere/out: cannot be written"), std::string::npos)
+      << finished.err;
 }
 
 // Wherever the signal comes, also while it writes: it is over, and nothing is left, or it was done.
