@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -40,8 +41,7 @@ void write_records(const Arguments &arguments) {
     nlohmann::json record = {{"rows", crops.tiling.rows},
                              {"columns", crops.tiling.columns},
                              {"crops", crops.count},
-                             {"things", nlohmann::json::array()},
-                             {"lessons", nlohmann::json::array()}};
+                             {"things", nlohmann::json::array()}};
     for (const scenes::Thing &thing : picture.things) {
       nlohmann::json json = {
           {"kind", thing.kind},
@@ -49,9 +49,14 @@ void write_records(const Arguments &arguments) {
       if (thing.color) json["color"] = scenes::to_string(*thing.color);
       record["things"].push_back(std::move(json));
     }
-    for (const scenes::Lesson &lesson : scenes::make_lessons(picture, seed)) {
-      record["lessons"].push_back(scenes::to_json(lesson));
+    // To look at a picture takes a student longer than to be asked about it: two rounds of lessons.
+    std::set<nlohmann::json> lessons;
+    for (const std::uint64_t round : {seed, ~seed}) {
+      for (const scenes::Lesson &lesson : scenes::make_lessons(picture, round)) {
+        lessons.insert(scenes::to_json(lesson));
+      }
     }
+    record["lessons"] = lessons;
     const std::string line = record.dump() + '\n';
     if (!write(line.data(), line.size()) || !write(crops.pixels.data(), crops.pixels.size())) {
       return;

@@ -147,10 +147,10 @@ def dense_region_loss(student, config, z, kinds, boxes, sigma, random):
 
 
 def chosen_lessons(scene, random, stage, done):
-    """Detection comes before text; a row is not made longer than needed."""
-    most = {"detect": 8, "point": 3, "query": 5, "caption": 1, "reason": 1, "gaze": 2}
+    """Detection comes before text, and of each skill there are only so many."""
+    most = {"detect": 14, "point": 5, "query": 8, "caption": 2, "reason": 2, "gaze": 2}
     if stage == "decoder" and done < 0.3:
-        most = {"detect": 8, "point": 3}
+        most = {"detect": 14, "point": 5}
     taken = []
     for i in random.permutation(len(scene.lessons)):
         lesson = scene.lessons[i]
@@ -158,6 +158,17 @@ def chosen_lessons(scene, random, stage, done):
             most[lesson["skill"]] -= 1
             taken.append(lesson)
     return taken
+
+
+def written(lessons, writer, longest=256):
+    """As sequences, as many as have room in a row: the longest row is how long all take."""
+    row, length = [], 0
+    for lesson in lessons:
+        sequence = writer.write(lesson)
+        if length + len(sequence.ids) <= longest:
+            row.append(sequence)
+            length += len(sequence.ids)
+    return row
 
 
 def text_lesson(student, scenes, config, random, device, done, stage, writer):
@@ -189,8 +200,7 @@ def text_lesson(student, scenes, config, random, device, done, stage, writer):
         of_crops = (torch.from_numpy(np.concatenate(t)).to(device) for t in zip(*dense))
         loss = loss + 0.3 * dense_loss(student.crop_probe, features, *of_crops)[0]
 
-    rows = [[writer.write(lesson) for lesson in chosen_lessons(scene, random, stage, done)]
-            for scene in scenes]
+    rows = [written(chosen_lessons(scene, random, stage, done), writer) for scene in scenes]
     batch = Batch(rows, device, random)
     first = model.text.wte[config["tokenizer"]["bos_id"]].expand(len(scenes), 1, -1)
     x = torch.cat([first, z, batch.embed(model)], 1)

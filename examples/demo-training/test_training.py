@@ -22,7 +22,7 @@ from lessons import IGNORED, DenseTargets, Scene, crop_windows
 from model import Gelu, Linear, Model
 from sequences import NO_VALUE, Batch, Writer
 from tokenizer import CONTROLS, make_tokenizer
-from teaching import size_bins, soft_loss
+from teaching import size_bins, soft_loss, written
 from train import rate_at
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "config.json")) as file:
@@ -132,6 +132,15 @@ class Streams(unittest.TestCase):
         self.assertEqual(said, [13] + thought + [5] * 4 + [14, 3] + answer + [0])
         np.testing.assert_allclose([x for x in s.next_coordinates if x >= 0],
                                    [0.1, 0.1, 0.5, 0.5], atol=1e-6)
+
+    def test_a_row_has_the_first_lessons_that_fit(self):
+        long = {"skill": "query", "prompt": "How many red stars are there?", "answer": "2"}
+        short = {"skill": "detect", "prompt": "face", "boxes": []}
+        room = len(self.writer.write(long).ids) + 2 * len(self.writer.write(short).ids) - 1
+        row = written([short, long, long, short], self.writer, longest=room)
+        self.assertEqual([s.ids for s in row],
+                         [self.writer.write(lesson).ids for lesson in (short, long)])
+        self.assertEqual(len(written([long, short, short], self.writer, longest=room + 1)), 3)
 
     def test_no_sequence_sees_another(self):
         rows = [[self.writer.write({"skill": "detect", "prompt": "face", "boxes": []}),
