@@ -33,8 +33,8 @@ gi.require_version("GstVideo", "1.0")
 from gi.repository import Gst, GstApp, GstVideo  # noqa: E402, F401  GstApp: appsink's methods
 
 PIPELINE = (
-    "videotestsrc num-buffers=30 ! video/x-raw,width=320,height=240,framerate=30/1 ! "
-    "moondreamfilter detect=circle mode=sync ! appsink name=frames sync=false"
+    "videotestsrc num-buffers=30 pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1 ! "
+    "moondreamfilter detect=ball mode=sync ! appsink name=frames sync=false"
 )
 
 

@@ -385,7 +385,7 @@ TEST(Interop, TheLatencyTracerSeesEachFrameEnterAndLeaveTheFilter) {
   }
 }
 
-// With the demo model, which sees a circle in the test picture.
+// With the demo model, which sees the ball of the test picture.
 TEST(Interop, PythonReadsMetasAndMessages) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "python3 is not instrumented, and cannot load a plugin that is";
@@ -397,10 +397,10 @@ TEST(Interop, PythonReadsMetasAndMessages) {
           &output) != 0)
     GTEST_SKIP() << "python3-gi or gir1.2-gst-plugins-base-1.0 is not installed: " << output;
   ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py"}, &output), 0) << output;
-  EXPECT_NE(output.find("frame 0.000 s, fresh\n  circle 0."), std::string::npos) << output;
+  EXPECT_NE(output.find("frame 0.000 s, fresh\n  ball "), std::string::npos) << output;
   // Where exactly the model sees it depends on the machine's arithmetic.
   const std::regex region(
-      "circle [0-9.]+: ([0-9.]+)x([0-9.]+) at ([0-9.]+),([0-9.]+), "
+      "ball [0-9.]+: ([0-9.]+)x([0-9.]+) at ([0-9.]+),([0-9.]+), "
       "region of ([0-9]+)x([0-9]+) at ([0-9]+),([0-9]+)");
   std::smatch found;
   ASSERT_TRUE(std::regex_search(output, found, region)) << output;
@@ -408,28 +408,27 @@ TEST(Interop, PythonReadsMetasAndMessages) {
     // Of whole pixels; a size is the difference of two edges that were rounded.
     EXPECT_NEAR(std::stod(found[i]), std::stod(found[i + 4]), 1.1) << found[0];
   }
-  EXPECT_NE(output.find("frame 0.033 s, held\n  circle 0."), std::string::npos) << output;
-  EXPECT_NE(output.find("message: sample 2 of 0.500 s, circle 0."), std::string::npos) << output;
+  EXPECT_NE(output.find("frame 0.033 s, held\n  ball "), std::string::npos) << output;
+  EXPECT_NE(output.find("message: sample 2 of 0.500 s, ball "), std::string::npos) << output;
   // Behind an element that drops the parameters of regions.
   ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py",
-                 "videotestsrc num-buffers=2 ! video/x-raw,width=320,height=240 ! "
-                 "moondreamfilter detect=circle mode=sync ! videoconvert ! "
+                 "videotestsrc num-buffers=2 pattern=ball ! video/x-raw,width=320,height=240 ! "
+                 "moondreamfilter detect=ball mode=sync ! videoconvert ! "
                  "video/x-raw,format=RGB ! appsink name=frames sync=false"},
                 &output),
             0)
       << output;
-  EXPECT_NE(output.find("  circle 0."), std::string::npos) << output;
+  EXPECT_NE(output.find("  ball "), std::string::npos) << output;
   ASSERT_EQ(run({python, MOONDREAM_SOURCE "/examples/boxes.py",
                  "videotestsrc num-buffers=2 ! appsink name=frames sync=false"},
                 &output),
             0)
       << output;
   EXPECT_NE(output.find("frame without a result"), std::string::npos) << output;
-  EXPECT_NE(
-      run({python, MOONDREAM_SOURCE "/examples/boxes.py",
-           "videotestsrc ! moondreamfilter detect=circle model=/nowhere ! appsink name=frames"},
-          &output),
-      0);
+  EXPECT_NE(run({python, MOONDREAM_SOURCE "/examples/boxes.py",
+                 "videotestsrc ! moondreamfilter detect=ball model=/nowhere ! appsink name=frames"},
+                &output),
+            0);
   EXPECT_NE(output.find("boxes.py: "), std::string::npos) << output;
 }
 
