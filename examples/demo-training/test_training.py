@@ -22,8 +22,9 @@ from lessons import IGNORED, DenseTargets, Scene, crop_windows
 from model import Gelu, Linear, Model
 from sequences import NO_VALUE, Batch, Writer
 from tokenizer import CONTROLS, make_tokenizer
-from teaching import size_bins, soft_loss, written
+from teaching import Student, chosen_lessons, chosen_patches, size_bins, soft_loss, told, written
 from train import rate_at
+from views import Album, look
 
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "config.json")) as file:
     CONFIG = json.load(file)
@@ -133,6 +134,32 @@ class Streams(unittest.TestCase):
         np.testing.assert_allclose([x for x in s.next_coordinates if x >= 0],
                                    [0.1, 0.1, 0.5, 0.5], atol=1e-6)
 
+    def test_only_what_is_nearly_above_each_other_is_told_in_any_order(self):
+        def box(middle):
+            return [middle - 0.05, 0.1, middle + 0.05, 0.2]
+
+        boxes, random = [box(0.2), box(0.22), box(0.6)], np.random.default_rng(0)
+        told_first = [told(boxes, random)[0] for _ in range(200)]
+        # Half a standard deviation of the difference of two noises apart: 36 % of 200 in the mean.
+        self.assertGreater(told_first.count(box(0.22)), 40)
+        self.assertLess(told_first.count(box(0.22)), 100)
+        self.assertEqual(told_first.count(box(0.6)), 0)
+        self.assertEqual(sorted(told(boxes, random)), boxes)
+        self.assertEqual(told([], random), [])
+
+    def test_what_can_be_told_in_several_orders_is_asked_about_twice(self):
+        boxes = [[0.1, 0.1, 0.2, 0.2], [0.4, 0.1, 0.5, 0.2]]
+        lessons = [{"skill": "detect", "prompt": "star", "boxes": boxes},
+                   {"skill": "point", "prompt": "face", "boxes": boxes[:1]},
+                   {"skill": "detect", "prompt": "cross", "boxes": []},
+                   {"skill": "query", "prompt": "Is there a face?", "answer": "Yes"}]
+        asked = Scene({"rows": 1, "columns": 1, "lessons": lessons, "things": []}, None)
+        taken = chosen_lessons(asked, np.random.default_rng(0), "places", 0)
+        self.assertEqual(sorted(lesson["prompt"] for lesson in taken),
+                         ["Is there a face?", "cross", "face", "star", "star"])
+        for lesson in lessons:
+            self.assertIn(lesson, taken)  # far apart: in order both times
+
     def test_a_row_has_the_first_lessons_that_fit(self):
         long = {"skill": "query", "prompt": "How many red stars are there?", "answer": "2"}
         short = {"skill": "detect", "prompt": "face", "boxes": []}
@@ -183,7 +210,64 @@ class Streams(unittest.TestCase):
                                    rtol=1e-4)
 
 
+class Views(unittest.TestCase):
+    class Drawer:
+        """Scenes of two crops, black with one white pixel, each another."""
+
+        def __init__(self):
+            self.drawn = 0
+
+        def take(self, count):
+            size, scenes = CONFIG["vision"]["crop_size"], []
+            for _ in range(count):
+                crops = np.zeros((3, size, size, 3), np.uint8)
+                crops[:, self.drawn // size, self.drawn % size] = 255
+                scenes.append(Scene({"rows": 1, "columns": 2, "lessons": [], "things": []}, crops))
+                self.drawn += 1
+            return scenes
+
+    def setUp(self):
+        torch.manual_seed(0)
+        self.student, self.drawer = Student(CONFIG), self.Drawer()
+        self.random, self.device = np.random.default_rng(0), torch.device("cpu")
+
+    def look(self, looks, count, stage):
+        return looks(self.student, self.drawer, count, stage, 0.9, self.random, self.device)
+
+    def test_an_album_s_views_are_taken_several_times(self):
+        album, taken = Album(), []
+        for _ in range(12):
+            taken += self.look(album.look, 4, "places")
+            self.assertEqual(len({id(view) for view in taken[-4:]}), 4)  # another each
+        # Its first 32 views, then one for each take of four.
+        self.assertEqual(self.drawer.drawn, 8 * 4 + 11 * round(4 / Album.TIMES))
+        self.assertEqual(len(album.views), 32)
+        self.assertGreater(len(taken), len({id(view) for view in taken}))
+        self.assertFalse(any(view.features.requires_grad for view in taken))
+
+    def test_a_view_is_of_its_own_scene(self):
+        for view in self.look(look, 6, "together"):
+            self.assertEqual(len(view.features), 1 if view.tiling == (1, 1) else 3)
+            crops = torch.from_numpy(view.scene.crops[:len(view.features)])
+            # float32 sums over batches of other sizes.
+            torch.testing.assert_close(view.features, self.student.model.vision.encode(crops),
+                                       atol=1e-4, rtol=1e-4)
+            self.assertTrue(view.features.requires_grad)
+
+
 class Numbers(unittest.TestCase):
+    def test_a_small_thing_s_patch_is_chosen_as_often_as_all_of_a_large_one(self):
+        kinds = torch.tensor([[1] * 10 + [0] * 6, [2] + [0] * 15])
+        boxes = torch.zeros(2, 16, 4)
+        boxes[0, :, 2:] = 0.5 * torch.log(torch.tensor(10.0))  # ten patches large
+        random = np.random.default_rng(0)
+        small = sum(chosen_patches(kinds, boxes, 1, random)[0].item() for _ in range(400))
+        # Half of 400, and five of its standard deviations.
+        self.assertLess(abs(small - 200), 50)
+        pictures, places = chosen_patches(kinds, boxes, 100, random)
+        self.assertEqual(pictures.tolist(), [0] * 10 + [1])
+        self.assertEqual(places.tolist(), [*range(10), 0])
+
     def test_gelu_is_the_tanh_form_and_so_is_its_slope(self):
         x = torch.linspace(-6, 6, 101, requires_grad=True)
         Gelu.apply(x).sum().backward()

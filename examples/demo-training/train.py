@@ -21,6 +21,7 @@ from optimizer import Flat, Optimizer
 from sequences import Writer
 from teaching import Student, text_lesson, vision_lesson
 from tokenizer import make_tokenizer
+from views import Album, look
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -31,6 +32,7 @@ STAGES = {
     "vision": dict(scenes=120_000, rate=1.2e-3, learn=["model.vision", "crop_probe"]),
     "decoder": dict(scenes=64_000, rate=1e-3, learn=DECODER),
     "together": dict(scenes=28_000, rate=2.5e-4, learn=["model.vision", "crop_probe"] + DECODER),
+    "places": dict(scenes=170_000, rate=7e-4, learn=DECODER),
 }
 
 
@@ -75,7 +77,14 @@ def work(rank, args, config, shared):
             optimizer.load(checkpoint["state"])
             progress[0] = names.index(checkpoint["stage"])
             progress[1], progress[2] = checkpoint["step"], checkpoint["scenes"]
-            optimizer.choose(STAGES[checkpoint["stage"]]["learn"])
+            stage = STAGES[checkpoint["stage"]]
+            if checkpoint["step"] >= int(stage["scenes"] * args.scale) // args.batch and (
+                    checkpoint["stage"] != names[-1]):  # one that has been added since
+                progress[0] += 1
+                progress[1] = 0
+                optimizer.begin(STAGES[names[int(progress[0])]]["learn"])
+            else:
+                optimizer.choose(stage["learn"])
         else:
             with torch.no_grad():
                 flat.values.copy_(torch.cat([p.flatten() for p in Student(config).parameters()]))
@@ -95,6 +104,7 @@ def work(rank, args, config, shared):
     share = args.batch // args.workers
     # A core's caches hold the activations of a few scenes: a third faster than all at once.
     part = share if device.type == "cuda" else math.gcd(share, 8)
+    album = Album()
     sums, counted, clock, saved_at = {}, 0, time.time(), time.time()
     try:
         while not progress[3]:
@@ -108,11 +118,12 @@ def work(rank, args, config, shared):
             flat.gradients.zero_()
             figures = {}
             for _ in range(0, share, part):
-                scenes = drawer.take(part)
                 if name == "vision":
-                    loss, new = vision_lesson(student, scenes, config, random, device)
+                    loss, new = vision_lesson(student, drawer.take(part), config, random, device)
                 else:
-                    loss, new = text_lesson(student, scenes, config, random, device, done, name,
+                    views = (album.look if name == "places" else look)(
+                        student, drawer, part, name, done, random, device)
+                    loss, new = text_lesson(student, views, config, random, device, done, name,
                                             writer)
                 weight = part / share
                 (weight * loss).backward()
